@@ -1,0 +1,1 @@
+"""The models: how to choose the next node. The file name is the registry."""

@@ -1,0 +1,92 @@
+"""What is to be solved and what was found: plain, immutable data on numpy; nothing here loads torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from l2o.problems import distance
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+class InvalidInstance(ValueError):
+    """The input cannot be read or is not a well-formed instance. The message is one line that says what to do."""
+
+
+class Unsupported(InvalidInstance):
+    """The input is well-formed but asks for a constraint or a format that is not solved yet."""
+
+
+class Infeasible(ValueError):
+    """The instance has no solution, or a solution breaks a rule. The message names the node, route or limit."""
+
+
+@dataclass(frozen=True, eq=False)
+class Instance:
+    """One thing to solve.
+
+    Nodes are numbered ``0 .. n-1`` inside the program; ``ids`` holds the numbers of the file. Where the problem has a
+    depot it is node 0 (readers move it to the front and keep its number in ``ids``).
+    """
+
+    name: str
+    problem: str
+    """Name of the module in ``problems/`` that knows the rules."""
+    metric: str
+    """Edge weight type as in TSPLIB95: ``EUC_2D``, ``GEO``, ``EXPLICIT``, ..."""
+    rounding: str
+    """One of :data:`l2o.problems.distance.ROUNDINGS`; applied on top of the unrounded metric."""
+    ids: Ints
+    """``[n]`` the file's own node numbers."""
+    coords: Floats | None = None
+    """``[n, dim]`` in file units, or None for an instance given by its matrix alone."""
+    matrix: Floats | None = None
+    """``[n, n]`` explicit costs, or None."""
+    demand: Floats | None = None
+    """``[n]`` with ``demand[0] == 0`` for the depot, or None."""
+    capacity: float | None = None
+    best_known: float | None = None
+    best_known_source: str = ""
+    source: str = ""
+    """Where it was read from, for messages."""
+
+    def __post_init__(self) -> None:
+        if self.metric == "EXPLICIT":
+            if self.matrix is None or self.matrix.shape != (self.n, self.n):
+                raise InvalidInstance(f"{self.name}: EXPLICIT needs a matrix of {self.n} x {self.n} costs")
+        elif self.coords is None or len(self.coords) != self.n:
+            raise InvalidInstance(f"{self.name}: {self.metric} needs coordinates for {self.n} nodes")
+        for array in (self.coords, self.matrix, self.demand):
+            if array is not None:
+                if not np.isfinite(array).all():
+                    raise InvalidInstance(f"{self.name}: coordinates, costs and demands must be finite numbers")
+                array.flags.writeable = False
+
+    @property
+    def n(self) -> int:
+        """Number of nodes, the depot included."""
+        return len(self.ids)
+
+    def distance(self, a: Ints | int, b: Ints | int) -> Floats:
+        """Cost of going from node(s) ``a`` to ``b`` in the file's metric and rounding; any shapes that broadcast."""
+        if self.matrix is not None:
+            return distance.rounded(self.matrix[a, b], self.rounding)
+        assert self.coords is not None
+        return distance.between(self.coords[a], self.coords[b], self.metric, self.rounding)
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Routes of node numbers ``0 .. n-1`` (a tour is one route; the depot is not written) and their checked cost."""
+
+    routes: tuple[tuple[int, ...], ...]
+    cost: float
+    solver: str = ""
+    seconds: float = 0.0
+    trace: Sequence[tuple[float, float]] = field(default=())
+    """``(seconds, cost)`` each time a better solution was found."""
