@@ -127,6 +127,7 @@ def cut(text: str, where: str) -> Sections:
 
     header: dict[str, Entry] = {}
     bodies: dict[str, Entry] = {}
+    comments: list[str] = []
     line, counted = 1, 0  # the number of the line on which text[counted] stands
     key, since, begin = "", 1, 0  # the keyword in force, its line, and where its text begins
 
@@ -136,8 +137,8 @@ def cut(text: str, where: str) -> Sections:
         if key.endswith("_SECTION"):
             bodies[key] = Entry(value, since)
         elif key == "COMMENT":
-            comment = " ".join(value.split())
-            header[key] = Entry(f"{header[key].value} {comment}" if key in header else comment, since)
+            comments.append(value)
+            header[key] = Entry("", since)
         else:
             first, _, rest = value.partition("\n") if key else ("", "", value)
             if key:
@@ -151,7 +152,9 @@ def cut(text: str, where: str) -> Sections:
     for match in _KEYWORD_LINE.finditer(text):
         word = match[1].upper()
         if not (match[2] or word in HEADER or word.endswith("_SECTION") or word == "EOF"):
-            continue  # not a keyword: part of a comment, or a stray word that its section will complain about
+            if not key or (key in HEADER and key != "COMMENT"):
+                close(match.end())  # a stray line: complain now, not after millions more
+            continue  # part of a comment, or a word that its section will complain about
         line, counted = line + text.count("\n", counted, match.start()), match.start()
         close(match.start())
         if word == "EOF":
@@ -162,4 +165,6 @@ def cut(text: str, where: str) -> Sections:
             raise malformed(where, line, f"{word} again", f"it once (line {first.line})", "delete one of the two")
         key, since, begin = word, line, match.end(2)
     close(end)
+    if comments:
+        header["COMMENT"] = Entry(" ".join(" ".join(comments).split()), header["COMMENT"].line)
     return Sections(where, header, bodies)

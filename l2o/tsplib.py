@@ -140,7 +140,7 @@ def _count(file: Sections) -> int:
 
 def _choice(file: Sections, keyword: str, allowed: Iterable[str]) -> str:
     entry = _required(file, keyword)
-    if (value := entry.value.upper()) not in allowed:
+    if (value := entry.value.upper().partition(" ")[0]) not in allowed:
         found, expected = f"{keyword}: {shown(entry.value)}", f"one of {', '.join(allowed)}"
         raise file.error(entry.line, found, expected, "no other is solved yet", Unsupported)
     return value
@@ -151,9 +151,8 @@ def _table(file: Sections, section: str, n: int, columns: str) -> tuple[Ints, Fl
     _required(file, section)
     numbers, width = file.numbers(section), 1 + len(columns.split())
     if len(numbers) != n * width:
-        rows, rest = divmod(len(numbers), width)
-        found = f"{rows} rows in {section}" if not rest else f"{len(numbers)} numbers in {section}"
-        expected = f"{n} rows of {width} numbers (node {columns})"
+        found = f"{len(numbers)} numbers in {section}"
+        expected = f"{n * width}, {n} rows of {width} (node {columns})"
         line = file.line_of(section, len(numbers))
         raise file.error(line, found, expected, "correct DIMENSION or complete the section")
     table = numbers.reshape(n, width)
@@ -209,7 +208,7 @@ def _matrix(file: Sections, n: int) -> Floats:
     np.fill_diagonal(matrix, 0.0)
     if len(odd := np.argwhere(matrix != matrix.T)):
         (i, j), line = odd[0], file.line_of(section, int(odd[0, 1] * n + odd[0, 0]))
-        found = f"cost {matrix[j, i]:g} from {j + 1} to {i + 1} but {matrix[i, j]:g} back"
+        found = f"cost {matrix[i, j]:g} from {i + 1} to {j + 1} but {matrix[j, i]:g} back"
         advice = "costs that depend on the direction are not solved yet"
         raise file.error(line, found, "a symmetric matrix", advice, Unsupported)
     return matrix
