@@ -14,7 +14,9 @@ from l2o.problems.distance import default_rounding
 from l2o.problems.instance import Instance, InvalidInstance
 from l2o.solutions import length, read_solution
 
-_IN_COMMENT = re.compile(r"\b(?:optimal|optimum|best)\b[a-z \t]*[:=]?[ \t]*([0-9]+(?:\.[0-9]+)?)", re.IGNORECASE)
+_IN_COMMENT = re.compile(
+    r"\b(?:optimal|optimum|best)\b[a-z \t]*[:=][ \t]*([0-9]+(?:\.[0-9]+)?)(?![,.]?[0-9])", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,10 @@ def find_row(path: Path) -> Row | None:
     An index has the columns ``path`` (relative to its folder), ``edge_weight_type`` and ``best_known``; anything else
     is not taken for one.
     """
-    file = path.resolve()
+    try:
+        file = path.resolve()
+    except (OSError, RuntimeError, ValueError):  # a loop of links or a zero byte: reading the file will say so
+        return None
     for folder in islice(file.parents, 3):
         index = folder / "index.csv"
         try:

@@ -23,7 +23,7 @@ def interpret_csv(text: str, where: str, *, name: str, rounding: str | None = No
     """
     rows = _rows(text, where)
     first = next(iter(rows.values()), [])
-    header = first if not any(_is_float(cell) for cell in first) else []
+    header = first if all(_is_word(cell) for cell in first) else []
     lines = list(rows)[bool(header) :]
     if not lines:
         raise malformed(where, None, "no coordinates", "lines 'x,y' or 'x,y,z'", "check how the file was made")
@@ -62,7 +62,7 @@ def read_npy(path: str | os.PathLike[str], *, name: str, rounding: str | None = 
         raise unreadable(path, error) from None
     except Exception:  # a damaged header makes numpy raise nearly anything
         raise malformed(str(path), None, "damaged or pickled data", expected, advice) from None
-    if coords is None or coords.ndim != 2 or coords.shape[1] not in (2, 3):
+    if coords is None or coords.ndim != 2 or coords.shape[1] not in (2, 3) or not len(coords):
         raise malformed(str(path), None, f"{array.dtype} {list(array.shape)}", expected, advice)
     if len(wrong := np.flatnonzero(~(np.abs(coords) <= LARGEST).all(axis=1))):
         found = f"{coords[wrong[0]].tolist()} in row {wrong[0]}"
@@ -95,9 +95,9 @@ def _rows(text: str, where: str) -> dict[int, list[str]]:
         raise malformed(where, None, f"broken CSV ({error})", "one node per line", "check the quotes") from None
 
 
-def _is_float(cell: str) -> bool:
+def _is_word(cell: str) -> bool:
     try:
-        float(cell)
+        float(cell)  # nan and inf are no words
     except ValueError:
-        return False
-    return True
+        return any(letter.isalpha() for letter in cell)
+    return False
