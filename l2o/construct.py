@@ -1,0 +1,106 @@
+"""Build solutions decision by decision: greedy where no noise is given, sampled where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from l2o.models.patch import Patch, cut
+from l2o.models.policy import Policy
+from l2o.problems.base import Graph, Problem, Routes
+
+
+@dataclass(frozen=True)
+class Construction:
+    """``P`` solutions, each of ``T`` decisions."""
+
+    row: Tensor
+    """``[P]`` instances."""
+    first: Tensor
+    """``[P]`` nodes begun with."""
+    nodes: Tensor
+    """``[T, P]`` nodes gone to."""
+    moves: Tensor
+    """``[T, P]`` ways gone."""
+    legs: Tensor
+    """``[T + 1, P]`` length of each decision and of the way home."""
+    kept: list[Decision]
+    """Decisions set aside for learning."""
+
+    @property
+    def cost(self) -> Tensor:
+        """``[P]`` lengths of the solutions in units of the graph."""
+        return self.legs.sum(dim=0)
+
+    def routes(self, problem: Problem, solution: int) -> Routes:
+        """One of the solutions as routes."""
+        first, nodes, moves = self.first[solution], self.nodes[:, solution], self.moves[:, solution]
+        return problem.routes([int(first)], nodes.tolist(), moves.tolist())
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Decisions of step ``time`` by the solutions ``index [D]``: what was seen and what was chosen."""
+
+    time: int
+    index: Tensor
+    patch: Patch
+    choice: Tensor
+    """``[D]`` place in the flattened logits ``[k * moves]``."""
+
+
+@torch.no_grad()
+def construct(
+    problem: Problem,
+    policy: Policy,
+    graph: Graph,
+    row: Tensor,
+    first: Tensor,
+    *,
+    noise: Tensor | None = None,
+    keep: Tensor | None = None,
+    stop: Callable[[int], bool] | None = None,
+) -> Construction | None:
+    """Roll out the policy from ``first [P]`` in instances ``row [P]``.
+
+    Args:
+        noise: ``[T, P]`` uniform in [0, 1): each decision is drawn by inverting the cumulated probabilities, so equal
+            noise gives equal solutions. None: the most probable choice.
+        keep: ``[T, P]`` True where a decision is to be kept for learning.
+        stop: called with the number of decisions taken; True gives up and returns None.
+    """
+    state = problem.start(graph, row, first)
+    neighbours = policy.neighbours(graph)
+    steps = state.left
+    nodes = row.new_empty(steps, len(row))
+    moves = row.new_empty(steps, len(row))
+    legs = graph.pos.new_empty(steps + 1, len(row))
+    # A tour's first leg is free of choice; where a start is more than standing at the depot it has a length already.
+    legs[0] = 0
+    kept: list[Decision] = []
+    for time in range(steps):
+        if stop is not None and stop(time):
+            return None
+        patch = cut(problem, graph, state, neighbours, policy.config.candidates)
+        logits = policy(patch).flatten(1)
+        choice = logits.argmax(dim=1) if noise is None else draw(logits, noise[time])
+        place, moves[time] = choice // problem.moves, choice % problem.moves
+        nodes[time] = patch.node[:, 2:].gather(1, place.unsqueeze(1)).squeeze(1)
+        legs[time] = problem.legs(graph, state, nodes[time].unsqueeze(1))[:, 0].gather(1, moves[time].unsqueeze(1)).squeeze(1)
+        if keep is not None:
+            index = keep[time].nonzero().squeeze(1)
+            kept.append(Decision(time, index, patch[index], choice[index]))
+        state = problem.step(graph, state, nodes[time], moves[time])
+    legs[steps] = problem.closing(graph, state)
+    return Construction(row, first, nodes, moves, legs, kept)
+
+
+def draw(logits: Tensor, noise: Tensor) -> Tensor:
+    """``[P]`` choices from ``logits [P, c]``: the first whose cumulated probability exceeds ``noise [P]``."""
+    probability = logits.float().softmax(dim=1)
+    choice = (probability.cumsum(dim=1) <= noise.unsqueeze(1)).sum(dim=1)
+    # Rounding may leave the last sum just below 1, and a choice past the end must not fall on a forbidden place.
+    return choice.minimum((probability > 0).float().cumsum(dim=1).argmax(dim=1))

@@ -1,0 +1,124 @@
+"""Fresh random instances for training, and the fixed validation set, as a Lightning data module.
+
+A batch depends on the seed and its number alone, the noise of the roll-out included: a resumed run continues the same
+stream, and several processes share one batch by each taking its part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+from l2o.problems.base import Graph, Problem
+from l2o.recipe import Data
+from l2o.validation import ValidationSet, validation_sets
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Instances of one size with the random numbers of their roll-out, ``P = B * starts`` solutions in ``T`` steps."""
+
+    graph: Graph
+    row: Tensor
+    """``[P]`` instances, each ``starts`` times in a row."""
+    first: Tensor
+    """``[P]`` nodes begun with."""
+    noise: Tensor
+    """``[T, P]`` uniform in [0, 1)."""
+    keep: Tensor
+    """``[T, P]`` True where the decision is scored again."""
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same on another device."""
+        return Batch(self.graph.to(device), *(t.to(device) for t in (self.row, self.first, self.noise, self.keep)))
+
+
+def draw_batch(problem: Problem, data: Data, keep: float, seed: int, number: int, part: int, parts: int) -> Batch:
+    """Batch ``number`` of the stream ``seed``; of its instances only those of process ``part`` of ``parts``."""
+    key = np.random.SeedSequence([seed, number]).generate_state(2, np.uint32)
+    generator = torch.Generator().manual_seed(int(key[0]) << 32 | int(key[1]))
+
+    def pick(count: int) -> int:
+        return int(torch.randint(count, (1,), generator=generator))
+
+    n = data.sizes[pick(len(data.sizes))]
+    share = max(1, round(data.decisions / (data.starts * n * parts)))
+    names = [
+        "uniform" if float(torch.rand((), generator=generator)) < data.uniform else data.distributions[pick(len(data.distributions))]
+        for _ in range(share * parts)
+    ]
+    graphs = {name: problem.sample(generator, names.count(name), n, name) for name in dict.fromkeys(names)}
+    graph = Graph(torch.cat([g.pos for g in graphs.values()]), torch.cat([g.demand for g in graphs.values()]))
+    # Interleaved, so that every process gets its share of every distribution.
+    mine = torch.arange(part, share * parts, parts)
+    solutions = (mine.unsqueeze(1) * data.starts + torch.arange(data.starts)).flatten()
+    every = problem.random_starts(generator, graph, data.starts)
+    steps = problem.start(graph, torch.zeros(1, dtype=torch.int64), every[:1, 0]).left
+    noise = torch.rand(steps, len(names) * data.starts, generator=generator)
+    kept = torch.rand(steps, len(names) * data.starts, generator=generator) < keep
+    return Batch(
+        Graph(graph.pos[mine], graph.demand[mine]),
+        torch.arange(share).repeat_interleave(data.starts),
+        every[mine].flatten(),
+        noise[:, solutions],
+        kept[:, solutions],
+    )
+
+
+class Stream(IterableDataset[Batch]):
+    """Batches without end, from number ``begin`` on."""
+
+    def __init__(
+        self, problem: Problem, data: Data, keep: float, seed: int, *, part: int, parts: int, begin: int = 0
+    ) -> None:
+        self.problem, self.data, self.keep, self.seed = problem, data, keep, seed
+        self.part, self.parts, self.begin = part, parts, begin
+
+    def __iter__(self) -> Iterator[Batch]:
+        number = self.begin
+        while True:
+            yield draw_batch(self.problem, self.data, self.keep, self.seed, number, self.part, self.parts)
+            number += 1
+
+
+class RandomInstances(lightning.LightningDataModule):
+    """The stream for training and the fixed sets for validation."""
+
+    def __init__(self, problem: Problem, data: Data, keep: float, seed: int) -> None:
+        super().__init__()
+        self.problem, self.data, self.keep, self.seed = problem, data, keep, seed
+        self.begin = 0
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Batches as they are drawn; each of several processes gets its own part."""
+        assert self.trainer is not None
+        stream = Stream(
+            self.problem,
+            self.data,
+            self.keep,
+            self.seed,
+            part=self.trainer.global_rank,
+            parts=self.trainer.world_size,
+            begin=self.begin,
+        )
+        return DataLoader(stream, batch_size=None)
+
+    def val_dataloader(self) -> DataLoader[ValidationSet]:
+        """The fixed sets, one a batch."""
+        return DataLoader(cast(Dataset[ValidationSet], validation_sets(self.problem)), batch_size=None)
+
+    def state_dict(self) -> dict[str, int]:
+        """How many batches were taken, for resuming."""
+        assert self.trainer is not None
+        return {"begin": self.trainer.fit_loop.epoch_loop.batch_progress.current.completed}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Continue the stream where it was left."""
+        self.begin = state["begin"]

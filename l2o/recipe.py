@@ -1,0 +1,218 @@
+"""Training recipes: TOML read into frozen dataclasses. The defaults below are the documentation."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import tomllib
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from l2o.credit import Credit
+from l2o.models.policy import PolicyConfig
+
+
+class InvalidRecipe(ValueError):
+    """A recipe has an unknown key or an impossible value. The message is one line that says what is allowed."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """Random instances. One batch is one size; sizes alternate at random from batch to batch."""
+
+    sizes: tuple[int, ...] = (20, 50, 100)
+    """Nodes (customers, where there is a depot)."""
+    distributions: tuple[str, ...] = (
+        "uniform",
+        "clusters",
+        "mixed",
+        "implosion",
+        "lattice",
+        "squeezed",
+        "lines",
+    )
+    """Names in ``problems/maps.py``; every instance draws its own."""
+    uniform: float = 0.5
+    """Share of the instances that are uniform whatever else is drawn."""
+    starts: int = 16
+    """Solutions per instance; they share the baseline."""
+    decisions: int = 4096
+    """Decisions per batch over all processes, about: sets the number of instances of a batch from its size."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """REINFORCE."""
+
+    credit: Credit = field(default_factory=Credit)
+    keep: float = 0.5
+    """Share of the decisions that are scored again, with gradient."""
+    chunk: int = 128
+    """Decisions scored at once: bounds the memory."""
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """AdamW with gradient clipping, linear warm-up and cosine decay to zero at the end of the budget."""
+
+    rate: float = 2e-3
+    weight_decay: float = 1e-4
+    warmup: int = 30
+    """Steps."""
+    clip: float = 1.0
+    """Largest norm of the gradient."""
+    average: float = 0.995
+    """Decay of the exponential average of the weights, which is what is validated and saved."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When training ends: whichever of these comes first. At least one is finite."""
+
+    minutes: float = math.inf
+    decisions: float = math.inf
+    instances: float = math.inf
+
+
+@dataclass(frozen=True)
+class Validation:
+    """How often the averaged weights are measured on the fixed validation set, and saved."""
+
+    every: float = 5.0
+    """Minutes."""
+    checkpoint: float = 2.0
+    """Minutes between checkpoints to resume from."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a training run."""
+
+    problem: str = "tsp"
+    seed: int = 0
+    precision: str = "bf16"
+    """Of the network's matrix products: ``bf16`` (autocast) or ``32``."""
+    model: PolicyConfig = field(default_factory=PolicyConfig)
+    data: Data = field(default_factory=Data)
+    objective: Objective = field(default_factory=Objective)
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    budget: Budget = field(default_factory=Budget)
+    validation: Validation = field(default_factory=Validation)
+
+    def __post_init__(self) -> None:
+        from l2o.problems.maps import MAPS
+
+        def require(condition: bool, message: str) -> None:
+            if not condition:
+                raise InvalidRecipe(message)
+
+        budget = dataclasses.asdict(self.budget)
+        require(any(math.isfinite(v) for v in budget.values()), "budget: give one of minutes, decisions, instances")
+        for key, value in budget.items():
+            require(value > 0, f"budget.{key} is {value}; it must be positive")
+        require(self.precision in ("bf16", "32"), f"precision is {self.precision!r}; it must be 'bf16' or '32'")
+        require(len(self.data.sizes) > 0 and min(self.data.sizes) >= 3, "data.sizes: at least one size, each at least 3")
+        for name in self.data.distributions:
+            require(name in MAPS, f"data.distributions: unknown {name!r}{_hint(name, MAPS)}")
+        require(len(self.data.distributions) > 0, "data.distributions: at least one name")
+        require(0 <= self.data.uniform <= 1, f"data.uniform is {self.data.uniform}; it must lie in [0, 1]")
+        require(self.data.starts >= 2, f"data.starts is {self.data.starts}; a shared baseline needs at least 2")
+        require(self.data.decisions >= 1, f"data.decisions is {self.data.decisions}; it must be at least 1")
+        credit = self.objective.credit
+        require(credit.horizon > 0, f"objective.credit.horizon is {credit.horizon}; it must be positive")
+        require(credit.near >= 0, f"objective.credit.near is {credit.near}; it must not be negative")
+        require(0 < self.objective.keep <= 1, f"objective.keep is {self.objective.keep}; it must lie in (0, 1]")
+        require(self.objective.chunk >= 1, f"objective.chunk is {self.objective.chunk}; it must be at least 1")
+        require(self.optimizer.rate > 0, f"optimizer.rate is {self.optimizer.rate}; it must be positive")
+        require(0 <= self.optimizer.average < 1, f"optimizer.average is {self.optimizer.average}; it must lie in [0, 1)")
+        require(self.validation.every > 0, f"validation.every is {self.validation.every}; it must be positive")
+        require(self.validation.checkpoint > 0, "validation.checkpoint must be positive")
+        for key in ("width", "message", "depth", "candidates"):
+            require(getattr(self.model, key) >= 1, f"model.{key} is {getattr(self.model, key)}; it must be at least 1")
+        require(self.model.context >= 0, f"model.context is {self.model.context}; it must not be negative")
+
+
+def load(path: str | Path, overrides: list[str] | None = None) -> Recipe:
+    """Read a recipe; each override is ``key=value`` with a dotted key and a TOML value (bare words are strings).
+
+    Raises:
+        InvalidRecipe: unreadable file, unknown key, wrong type or impossible value.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        values = tomllib.loads(text)
+    except OSError as error:
+        raise InvalidRecipe(f"{path}: {error.strerror or error}; give the path of a TOML recipe") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidRecipe(f"{path}: not TOML: {error}") from None
+    for override in overrides or []:
+        key, equals, value = override.partition("=")
+        if not equals:
+            raise InvalidRecipe(f"--set {override}: expected key=value, for example --set optimizer.rate=0.001")
+        table = values
+        *groups, last = key.strip().split(".")
+        for group in groups:
+            table = table.setdefault(group, {})
+            if not isinstance(table, dict):
+                raise InvalidRecipe(f"--set {override}: {group!r} is a value, not a table")
+        table[last] = _parse(value.strip())
+    return from_dict(values)
+
+
+def _parse(value: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return value
+
+
+def from_dict(values: dict[str, Any]) -> Recipe:
+    """A recipe from nested plain data, as TOML gives it."""
+    return typing.cast(Recipe, _build(Recipe, values, ""))
+
+
+def to_dict(recipe: Recipe) -> dict[str, Any]:
+    """Nested plain data that :func:`from_dict` reads back; infinite budgets are left out."""
+
+    def plain(value: Any) -> Any:
+        if dataclasses.is_dataclass(value):
+            items = {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+            return {k: v for k, v in items.items() if v != math.inf}
+        return list(value) if isinstance(value, tuple) else value
+
+    return typing.cast(dict[str, Any], plain(recipe))
+
+
+def _build(kind: type, values: dict[str, Any], prefix: str) -> Any:
+    hints = typing.get_type_hints(kind)
+    for key in values:
+        if key not in hints:
+            raise InvalidRecipe(f"unknown key {prefix}{key}{_hint(key, hints)}")
+    return kind(**{key: _convert(hints[key], value, prefix + key) for key, value in values.items()})
+
+
+def _convert(kind: Any, value: Any, key: str) -> Any:
+    if dataclasses.is_dataclass(kind):
+        if not isinstance(value, dict):
+            raise InvalidRecipe(f"{key} is {value!r}; it is a table of settings")
+        return _build(typing.cast(type, kind), value, key + ".")
+    if typing.get_origin(kind) is tuple:
+        (element, _) = typing.get_args(kind)
+        if not isinstance(value, list):
+            raise InvalidRecipe(f"{key} is {value!r}; it must be a list")
+        return tuple(_convert(element, v, key) for v in value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not kind:
+        raise InvalidRecipe(f"{key} is {value!r}; it must be of type {kind.__name__}")
+    if kind is float and math.isnan(value):
+        raise InvalidRecipe(f"{key} is not a number")
+    return value
+
+
+def _hint(name: str, known: typing.Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(sorted(known))}"

@@ -1,0 +1,148 @@
+"""REINFORCE with a shared multi-start baseline (Williams 1992; Kwon et al. 2020, POMO), as a Lightning module."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+
+from l2o.construct import Construction, construct
+from l2o.credit import advantages
+from l2o.data import Batch
+from l2o.models.patch import Patch
+from l2o.models.policy import Policy
+from l2o.problems.base import Problem
+from l2o.recipe import Recipe
+from l2o.validation import ValidationSet
+
+
+class Reinforce(lightning.LightningModule):
+    """The roll-out runs without gradient; a random share of its decisions is scored again, in chunks, with gradient."""
+
+    def __init__(self, problem: Problem, recipe: Recipe) -> None:
+        super().__init__()
+        self.problem, self.recipe = problem, recipe
+        self.policy = Policy(recipe.model, features=problem.features, moves=problem.moves)
+        decay = recipe.optimizer.average
+        self.averaged = AveragedModel(self.policy, multi_avg_fn=_moving_average(decay))
+        self.register_buffer("decisions", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("instances", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("seconds", torch.zeros((), dtype=torch.float64))
+        self.decisions: Tensor
+        self.instances: Tensor
+        self.seconds: Tensor
+        self._clock: float | None = None
+
+    def progress(self) -> float:
+        """Share of the budget that is spent, 0 to 1."""
+        budget = self.recipe.budget
+        spent = max(
+            float(self.seconds) / 60 / budget.minutes,
+            float(self.decisions) / budget.decisions,
+            float(self.instances) / budget.instances,
+        )
+        return min(1.0, spent)
+
+    def rate(self) -> float:
+        """Learning rate now: linear warm-up, cosine decay to zero at the end of the budget."""
+        optimizer = self.recipe.optimizer
+        warm = min(1.0, (self.global_step + 1) / max(1, optimizer.warmup))
+        return optimizer.rate * warm * (1 + math.cos(math.pi * self.progress())) / 2
+
+    def training_step(self, batch: Batch, number: int) -> Tensor:
+        """One roll-out and the loss whose gradient is the policy gradient."""
+        with self.autocast():
+            construction = construct(
+                self.problem, self.policy, batch.graph, batch.row, batch.first, noise=batch.noise, keep=batch.keep
+            )
+        assert construction is not None
+        gradients = self.policy_gradient(construction, batch.graph.n)
+        self._count(construction, batch)
+        self.log("cost", construction.cost.mean(), prog_bar=True)
+        # Linear in the parameters with just these slopes: memory never holds more than one chunk's graph, while
+        # Lightning sees an ordinary loss, with its gradient clipping and its averaging over processes.
+        return torch.stack([(p * g).sum() for p, g in zip(self.policy.parameters(), gradients, strict=True)]).sum()
+
+    @torch.no_grad()
+    def validation_step(self, batch: ValidationSet, number: int) -> None:
+        """Greedy constructions from one start with the averaged weights."""
+        policy = self.averaged.module
+        rows = torch.arange(len(batch.graph.pos), device=self.device)
+        with self.autocast():
+            made = construct(self.problem, policy, batch.graph, rows, self.problem.starts(batch.graph, 1)[:, 0])
+        assert made is not None
+        self.log(f"gap/{batch.name}", batch.gap(made.cost), batch_size=len(rows), sync_dist=True)
+
+    def policy_gradient(self, construction: Construction, n: int) -> list[Tensor]:
+        """Gradient of ``- mean over the kept decisions of advantage * log-likelihood`` for every parameter."""
+        gain = advantages(construction, n, self.recipe.model.candidates, self.recipe.objective.credit)
+        patch = Patch.cat([d.patch for d in construction.kept])
+        choice = torch.cat([d.choice for d in construction.kept])
+        parameters = list(self.policy.parameters())
+        total = [torch.zeros_like(p) for p in parameters]
+        for part in torch.arange(len(patch), device=gain.device).split(self.recipe.objective.chunk):
+            with torch.enable_grad():
+                with self.autocast():
+                    logits = self.policy(patch[part])
+                chosen = logits.float().flatten(1).log_softmax(1).gather(1, choice[part].unsqueeze(1)).squeeze(1)
+                loss = -(chosen * gain[part]).sum() / len(patch)
+                gradients = torch.autograd.grad(loss, parameters)
+            for sum_, gradient in zip(total, gradients, strict=True):
+                sum_ += gradient
+        return total
+
+    def autocast(self) -> torch.autocast:
+        """bf16 matrix products where the recipe says so."""
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.recipe.precision == "bf16")
+
+    def _count(self, construction: Construction, batch: Batch) -> None:
+        now = time.monotonic()
+        if self._clock is not None:
+            # Every process must see the same rate and stop at the same step.
+            self.seconds += float(self.trainer.strategy.broadcast(now - self._clock))
+        self._clock = now
+        world = self.trainer.world_size
+        self.decisions += construction.nodes.numel() * world
+        self.instances += len(batch.graph.pos) * world
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, number: int) -> None:
+        """Average the weights, set the next rate, stop when the budget is spent."""
+        self.averaged.update_parameters(self.policy)
+        for group in self.optimizers().param_groups:  # type: ignore[union-attr]
+            group["lr"] = self.rate()
+        if self.progress() >= 1:
+            self.trainer.should_stop = True
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """AdamW on the policy alone; the averaged copy follows."""
+        optimizer = self.recipe.optimizer
+        return torch.optim.AdamW(
+            self.policy.parameters(), lr=self.rate(), weight_decay=optimizer.weight_decay, betas=(0.9, 0.99)
+        )
+
+    def transfer_batch_to_device(
+        self, batch: Batch | ValidationSet, device: torch.device, dataloader_idx: int
+    ) -> Batch | ValidationSet:
+        """Lightning's hook for batches that are not tensors."""
+        return batch.to(device)
+
+    def on_validation_end(self) -> None:
+        """Validation is not charged to the budget."""
+        self._clock = None
+
+
+def _moving_average(decay: float) -> Any:
+    """Exponential average that forgets the random start: the decay rises as ``(1 + steps) / (10 + steps)``."""
+
+    @torch.no_grad()
+    def update(averaged: list[Tensor], current: list[Tensor], steps: Tensor) -> None:
+        weight = 1 - min(decay, float((1 + steps) / (10 + steps)))
+        for a, c in zip(averaged, current, strict=True):
+            a.lerp_(c, weight)
+
+    return update

@@ -1,0 +1,201 @@
+"""``l2o train``: a recipe in, a folder with weights, logs and a checkpoint to resume from out."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import subprocess
+import sys
+import time
+import warnings
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+from l2o import __version__, checkpoint, problems
+from l2o.data import RandomInstances
+from l2o.memory import keep_freed_memory
+from l2o.models.policy import Policy
+from l2o.recipe import InvalidRecipe, Recipe
+from l2o.reinforce import Reinforce
+
+RESUME = "last.ckpt"
+
+
+def train(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    resume: bool = False,
+    device: str = "auto",
+    processes: int = 1,
+    quiet: bool = False,
+) -> Path:
+    """Train until the recipe's budget is spent; returns ``folder``, which ``l2o solve --model`` takes.
+
+    Args:
+        folder: receives ``weights.safetensors``, ``recipe.toml``, ``record.json``, the logs and ``last.ckpt``.
+        resume: continue from ``last.ckpt``, with the same data stream and optimizer state.
+        device: ``cpu``, ``cuda`` or ``auto``.
+        processes: data-parallel processes on this machine; each takes its share of every batch.
+
+    Raises:
+        InvalidRecipe: ``folder`` holds another run, or none to resume from.
+    """
+    state = folder / RESUME
+    if resume and not state.is_file():
+        raise InvalidRecipe(f"{folder}: nothing to resume, {RESUME} is missing; train without --resume")
+    if not resume and state.is_file():
+        raise InvalidRecipe(f"{folder}: holds a run already; add --resume to continue it or choose another --output")
+    folder.mkdir(parents=True, exist_ok=True)
+    keep_freed_memory()
+    _silence()
+    lightning.seed_everything(recipe.seed, verbose=False)
+    problem = problems.find(recipe.problem)
+    module = Reinforce(problem, recipe)
+    data = RandomInstances(problem, recipe.data, recipe.objective.keep, recipe.seed)
+    trainer = lightning.Trainer(
+        accelerator="gpu" if device == "cuda" else device,
+        devices=processes,
+        strategy="ddp" if processes > 1 else "auto",
+        max_epochs=1,
+        val_check_interval=timedelta(minutes=recipe.validation.every),
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        gradient_clip_val=recipe.optimizer.clip,
+        log_every_n_steps=20,
+        logger=[CSVLogger(folder, name="csv", version=""), TensorBoardLogger(folder, name="tensorboard", version="")],
+        callbacks=[Keeper(folder, recipe), Progress(quiet=quiet)],
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+    trainer.fit(module, datamodule=data, ckpt_path=state if resume else None, weights_only=True)
+    return folder
+
+
+class Keeper(Callback):
+    """Keeps what a later run needs: the state to resume from, every few minutes, and the weights at each validation."""
+
+    def __init__(self, folder: Path, recipe: Recipe) -> None:
+        self.folder, self.recipe = folder, recipe
+        self.curve: list[dict[str, float]] = []
+        self.saved = time.monotonic()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The learning curve so far."""
+        return {"curve": self.curve}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The learning curve before the interruption."""
+        self.curve = state["curve"]
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, module: Any, *_: Any) -> None:
+        """Save the state if it is time; all processes agree on when."""
+        due = time.monotonic() - self.saved > self.recipe.validation.checkpoint * 60
+        if trainer.strategy.broadcast(due):
+            self._save_state(trainer)
+
+    def on_train_end(self, trainer: lightning.Trainer, module: Any) -> None:
+        """Save the state, so that nothing is lost when the run is stopped by hand."""
+        self._save_state(trainer)
+
+    def on_validation_end(self, trainer: lightning.Trainer, module: Any) -> None:
+        """Add a point to the learning curve and save the averaged weights."""
+        if not trainer.is_global_zero:
+            return
+        gaps = {k: round(float(v), 3) for k, v in trainer.callback_metrics.items() if k.startswith("gap/")}
+        self.curve.append(
+            {
+                "minutes": round(float(module.seconds) / 60, 2),
+                "instances": int(module.instances),
+                "decisions": int(module.decisions),
+                "steps": int(trainer.global_step),
+                **gaps,
+            }
+        )
+        record = {
+            "problem": self.recipe.problem,
+            "loss": "REINFORCE, shared multi-start baseline, local credit",
+            **self.curve[-1],
+            "seed": self.recipe.seed,
+            "hardware": hardware(module.device),
+            "versions": {"l2o": __version__, "torch": torch.__version__, "python": platform.python_version()},
+            "commit": commit(),
+            "curve": self.curve,
+        }
+        checkpoint.save(self.folder, cast(Policy, module.averaged.module), self.recipe, record)
+
+    def _save_state(self, trainer: lightning.Trainer) -> None:
+        self.saved = time.monotonic()
+        part = self.folder / (RESUME + ".part")
+        trainer.save_checkpoint(part)
+        if trainer.is_global_zero:
+            os.replace(part, self.folder / RESUME)
+
+
+class Progress(Callback):
+    """One line that renews itself on a terminal, a plain line every half minute elsewhere."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self.quiet = quiet
+        self.shown = -1e9
+        self.terminal = sys.stderr.isatty()
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, module: Any, *_: Any) -> None:
+        """Cost, gap, speed, what is left."""
+        now = time.monotonic()
+        if self.quiet or not trainer.is_global_zero or now - self.shown < (0.2 if self.terminal else 30):
+            return
+        self.shown = now
+        metrics = trainer.callback_metrics
+        gaps = " ".join(f"{k[4:]} {float(v):.2f}%" for k, v in metrics.items() if k.startswith("gap/"))
+        seconds, progress = float(module.seconds), module.progress()
+        remaining = seconds / progress * (1 - progress) if progress > 0 else float("nan")
+        line = (
+            f"{progress:6.1%}  cost {float(metrics['cost']):.4f}  {float(module.decisions) / max(seconds, 1e-9):,.0f} "
+            f"decisions/s  {remaining / 60:.1f} min left  {gaps}"
+        )
+        print(f"\r\033[K{line}" if self.terminal else line, end="" if self.terminal else "\n", file=sys.stderr, flush=True)
+
+    def on_train_end(self, trainer: lightning.Trainer, module: Any) -> None:
+        """Leave the terminal on a fresh line."""
+        if self.terminal and not self.quiet:
+            print(file=sys.stderr)
+
+
+def hardware(device: torch.device) -> str:
+    """What the training ran on, for the record."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        model = next((x.split(":")[1].strip() for x in info.read_text().splitlines() if x.startswith("model name")), model)
+    return f"CPU ({model}), {torch.get_num_threads()} thread{'s' if torch.get_num_threads() > 1 else ''}"
+
+
+def commit() -> str:
+    """The commit of the source tree, or nothing where there is none."""
+    try:
+        command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=12", "HEAD"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def _silence() -> None:
+    """Lightning's hints do not concern this trainer: loading is no bottleneck, tips are advertisements."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*`IterableDataset`.*")
+    warnings.filterwarnings("ignore", message=".*litlogger.*")
+    warnings.filterwarnings("ignore", message=".*overridden `transfer_batch_to_device`.*")
+    warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")

@@ -1,0 +1,151 @@
+"""The patch: what the policy looks at in one state, in units of its own surroundings.
+
+``m`` slots: the current node, the anchor, the ``k`` nearest nodes that may be visited next, and a few more distant ones
+picked by rank as the sight beyond. Everything in it is invariant or equivariant under E(n), invariant under scale, and
+bounded, so that no size or shape of instance leaves the range seen in training.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from l2o.problems.base import Graph, Problem, State
+
+CURRENT, ANCHOR, CANDIDATES = 0, 1, 2
+"""Slots: the current node, the anchor, the first of the candidates."""
+
+NEAR = 2.5
+"""Radius, in units of the patch, up to which distances from the current node are true; beyond they saturate."""
+
+
+@dataclass(frozen=True)
+class Patch:
+    """``P`` patches with ``m`` slots of which ``k`` are candidates."""
+
+    node: Tensor
+    """``[P, m]`` node numbers; arbitrary where not valid."""
+    row: Tensor
+    """``[P]`` instances."""
+    valid: Tensor
+    """``[P, m]`` True where a slot is filled."""
+    pos: Tensor
+    """``[P, m, dim]`` relative to the current node, normalised, saturated."""
+    x: Tensor
+    """``[P, m, features]`` the problem's scalars, then how much is left."""
+    legs: Tensor
+    """``[P, k, moves]`` normalised length of each choice."""
+    allowed: Tensor
+    """``[P, k, moves]`` True = may be chosen."""
+
+    def __getitem__(self, rows: Tensor) -> Patch:
+        return Patch(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
+    @classmethod
+    def cat(cls, patches: list[Patch]) -> Patch:
+        """Stack along the first axis."""
+        return cls(**{f.name: torch.cat([getattr(p, f.name) for p in patches]) for f in fields(cls)})
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+class Neighbours:
+    """Finds the nearest nodes still to be visited, exactly, whatever has been visited.
+
+    ``order [B, n, K]`` lists the K nearest other nodes of each node, nearest first. Walking it costs K per state; states
+    whose list holds too few unvisited nodes look at all nodes.
+    """
+
+    def __init__(self, graph: Graph, ranks: Tensor, limit: int) -> None:
+        """``ranks`` are the places in the list of unvisited nodes that are wanted, ascending; ``limit`` bounds K."""
+        self.graph, self.ranks = graph, ranks
+        self.order = nearest(graph.pos, min(limit, graph.n - 1))
+        self.slot = torch.full((int(ranks[-1]) + 2,), len(ranks), device=ranks.device)
+        self.slot[ranks] = torch.arange(len(ranks), device=ranks.device)
+
+    def __call__(self, state: State) -> tuple[Tensor, Tensor]:
+        """``node [P, len(ranks)]`` and ``valid``, of the unvisited nodes at the wanted ranks by distance."""
+        node, valid = self._pick(self.order[state.row, state.current], state)
+        wanted = int((self.ranks < state.left).sum())
+        if self.order.shape[-1] < self.graph.n - 1 and wanted:
+            short = (~valid[:, wanted - 1]).nonzero().squeeze(1)
+            if len(short):
+                node[short], valid[short] = self._search(state, short)
+        return node, valid
+
+    def _pick(self, nearby: Tensor, state: State) -> tuple[Tensor, Tensor]:
+        free = state.unvisited.gather(1, nearby)
+        rank = (free.cumsum(dim=1) - 1).clamp(max=len(self.slot) - 1)
+        trash = len(self.ranks)
+        slot = torch.where(free, self.slot[rank], trash)
+        node = nearby.new_full((len(nearby), trash + 1), -1).scatter_(1, slot, nearby)[:, :trash]
+        valid = node >= 0
+        return node.clamp(min=0), valid
+
+    def _search(self, state: State, short: Tensor) -> tuple[Tensor, Tensor]:
+        row, current = state.row[short], state.current[short]
+        distance = (self.graph.pos[row] - self.graph.pos[row, current].unsqueeze(1)).square().sum(dim=-1)
+        distance = distance.masked_fill(~state.unvisited[short], torch.inf)
+        nearby = distance.topk(min(int(self.ranks[-1]) + 1, self.graph.n), dim=1, largest=False).indices
+        sub = State(row, current, state.anchor[short], state.unvisited[short], state.left, state.load[short])
+        return self._pick(nearby, sub)
+
+
+def nearest(pos: Tensor, count: int) -> Tensor:
+    """``[B, n, count]`` the nearest other nodes, nearest first, of ``pos [B, n, dim]``, exactly."""
+    batch, n, _ = pos.shape
+    order = torch.empty(batch, n, count, dtype=torch.int64, device=pos.device)
+    step = max(1, 2**24 // (batch * n))
+    for begin in range(0, n, step):
+        part = pos[:, begin : begin + step]
+        distance = torch.cdist(part, pos, compute_mode="donot_use_mm_for_euclid_dist")
+        own = torch.arange(begin, begin + part.shape[1], device=pos.device)
+        distance[:, own - begin, own] = torch.inf
+        order[:, begin : begin + step] = distance.topk(count, dim=-1, largest=False).indices
+    return order
+
+
+def context_ranks(candidates: int, context: int, reach: int, device: torch.device) -> Tensor:
+    """Ranks of the patch's nodes: the ``candidates`` nearest, then ``context`` more, geometrically out to ``reach``."""
+    beyond = candidates * (reach / candidates) ** (torch.arange(1, context + 1, dtype=torch.float64) / max(context, 1))
+    return torch.cat([torch.arange(candidates), beyond.round().long() - 1]).unique().to(device)
+
+
+def cut(problem: Problem, graph: Graph, state: State, neighbours: Neighbours, candidates: int) -> Patch:
+    """The patch of every state."""
+    node, valid = neighbours(state)
+    node = torch.cat([state.current.unsqueeze(1), state.anchor.unsqueeze(1), node], dim=1)
+    valid = torch.cat([torch.ones_like(valid[:, :2]), valid], dim=1)
+    first, last = CANDIDATES, CANDIDATES + candidates
+    choice, fits = node[:, first:last], valid[:, first:last]
+
+    pos = graph.pos[state.row.unsqueeze(1), node]
+    pos = pos - pos[:, :1]
+    length = pos.square().sum(dim=-1, keepdim=True).sqrt()
+    unit = scale_of(length[:, first:last, 0], fits)[:, None, None]
+    pos, length = pos / unit, length / unit
+    beyond = (length / NEAR).clamp(min=1).square()
+    pos = pos * torch.where(length > NEAR, NEAR * 2 * beyond / (beyond + 1) / length.clamp(min=NEAR), 1.0)
+
+    left = length.new_full((len(node), node.shape[1], 1), state.left / (state.left + 10))
+    x = torch.cat([problem.node_features(graph, state, node), left], dim=-1)
+    x = x * valid.unsqueeze(-1)
+    allowed = problem.allowed(graph, state, choice) & fits.unsqueeze(-1)
+    legs = problem.legs(graph, state, choice) / unit
+    return Patch(node, state.row, valid, pos * valid.unsqueeze(-1), x, legs, allowed)
+
+
+def scale_of(length: Tensor, valid: Tensor) -> Tensor:
+    """``[P]`` the patch's unit: geometric mean of the candidates' distances ``[P, k]``.
+
+    A geometric mean keeps near nodes apart where some candidates are far (clusters); each distance counts at least as a
+    fiftieth of the largest, which bounds the effect of duplicates.
+    """
+    length = length * valid
+    largest = length.amax(dim=1, keepdim=True)
+    largest = torch.where(largest > 0, largest, torch.ones_like(largest))
+    logs = torch.where(valid, length.clamp(min=0).maximum(largest / 50).log(), torch.zeros_like(length))
+    return (logs.sum(dim=1) / valid.sum(dim=1).clamp(min=1)).exp()

@@ -1,0 +1,108 @@
+"""The policy: a patch is encoded anew at every decision and each candidate gets a logit.
+
+Logits are invariant under E(n) and scale and equivariant under renumbering, by construction; the network never sees a
+coordinate outside the EGNN's distances. Untrained, it is a soft nearest neighbour.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from l2o.models.egnn import EGNN, Stability
+from l2o.models.patch import ANCHOR, CANDIDATES, CURRENT, Neighbours, Patch, context_ranks
+from l2o.problems.base import Graph
+
+
+@dataclass(frozen=True)
+class PolicyConfig:
+    """The shape of the network."""
+
+    width: int = 64
+    """Features per node."""
+    message: int = 32
+    """Features per message."""
+    depth: int = 2
+    """EGNN layers over the patch."""
+    candidates: int = 10
+    """Nearest nodes among which the policy chooses, ``k``."""
+    context: int = 5
+    """Further nodes that are seen but cannot be chosen."""
+    reach: int = 60
+    """Rank of the furthest of them among the unvisited nodes."""
+    coordinates: bool = False
+    """Whether the layers move coordinates (eq. 4 of the EGNN paper)."""
+
+
+class Policy(nn.Module):
+    """Patch in, logits ``[P, k, moves]`` out."""
+
+    def __init__(self, config: PolicyConfig, *, features: int, moves: int) -> None:
+        """``features`` and ``moves`` are the problem's."""
+        super().__init__()
+        self.config = config
+        width = config.width
+        self.role = nn.Parameter(torch.randn(4, width) * 0.1)
+        self.enter = nn.Linear(features + 1 + 8, width)
+        self.layers = nn.ModuleList(
+            EGNN(width, config.message, 3, coordinates=config.coordinates and layer < config.depth - 1)
+            for layer in range(config.depth)
+        )
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Sequential(nn.Linear(2 * width, width), nn.SiLU(), nn.Linear(width, moves))
+        nn.init.zeros_(cast(nn.Linear, self.head[-1]).weight)
+        nn.init.zeros_(cast(nn.Linear, self.head[-1]).bias)
+        self.sharpness = nn.Parameter(torch.tensor(2.0))
+
+    def neighbours(self, graph: Graph) -> Neighbours:
+        """What :func:`l2o.models.patch.cut` needs to find the nodes of this policy's patches."""
+        config = self.config
+        ranks = context_ranks(config.candidates, config.context, config.reach, graph.pos.device)
+        return Neighbours(graph, ranks, limit=4 * config.reach)
+
+    def forward(self, patch: Patch) -> Tensor:
+        """Logits, ``-inf`` where not allowed."""
+        last = CANDIDATES + self.config.candidates
+        dtype = self.role.dtype
+        pos = patch.pos.to(dtype)
+        distance = torch.cdist(pos, pos, compute_mode="donot_use_mm_for_euclid_dist")
+        edge = torch.stack([torch.exp(-distance), torch.exp(-2 * distance.square()), torch.log1p(distance)], dim=-1)
+
+        h = self.enter(torch.cat([patch.x.to(dtype), self._measures(distance, patch.valid)], dim=-1)) + self._roles(pos)
+        for layer in self.layers:
+            h, pos = layer(h, pos, patch.valid, edge)
+        h = self.norm(h)
+        candidate, current = h[:, CANDIDATES:last], h[:, CURRENT].unsqueeze(1)
+        logits = self.head(torch.cat([candidate, current.expand_as(candidate)], dim=-1)).float()
+        prior = nn.functional.softplus(self.sharpness) * patch.legs
+        return torch.where(patch.allowed, logits.to(dtype) - prior, -torch.inf)
+
+    def _roles(self, pos: Tensor) -> Tensor:
+        k, m = self.config.candidates, pos.shape[1]
+        kind = torch.tensor([0, 1] + [2] * k + [3] * (m - 2 - k), device=pos.device)
+        return self.role[kind]
+
+    def _measures(self, distance: Tensor, valid: Tensor) -> Tensor:
+        """``[P, m, 8]`` invariants of each node: to the current node, to the anchor, to its nearest others."""
+        m = distance.shape[1]
+        other = valid.unsqueeze(1) & ~torch.eye(m, dtype=torch.bool, device=distance.device)
+        other[:, :, :CANDIDATES] = False
+        far = distance.new_tensor(5.0)
+        near = torch.where(other, distance, far).topk(min(2, m), dim=-1, largest=False).values
+        current, anchor = distance[:, CURRENT], distance[:, ANCHOR]
+        return torch.stack(
+            [
+                torch.log1p(current),
+                torch.exp(-current),
+                torch.log1p(anchor),
+                torch.exp(-anchor),
+                torch.log1p(current) - torch.log1p(anchor),
+                torch.log1p(near[..., 0]),
+                torch.log1p(near[..., 1]),
+                current - near[..., 0],
+            ],
+            dim=-1,
+        )

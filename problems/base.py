@@ -1,0 +1,129 @@
+"""What every problem is to the engine: a batched Markov decision process over tail subproblems, on torch tensors.
+
+A partial solution is the path problem that is left (current node, nodes still to visit, where it must end, what is left
+of the budget): partial solutions with the same rest are one state, whatever was done before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from l2o.problems.instance import Instance
+
+Routes = tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """``B`` instances of equal size on one device, as the roll-out needs them.
+
+    ``pos [B, n, dim]`` are coordinates with the mean of each instance at the origin and unit RMS radius;
+    ``demand [B, n]`` is in units of the capacity, in float64 so that full loads add up, and all zero where the problem
+    has none.
+    """
+
+    pos: Tensor
+    demand: Tensor
+
+    @classmethod
+    def of(cls, pos: Tensor, demand: Tensor | None = None, *, dtype: torch.dtype = torch.float32) -> Graph:
+        """Centre and scale in float64 first: coordinates of 1e6 must not lose the digits that matter in float32."""
+        pos = pos.to(torch.float64)
+        pos = pos - pos.mean(dim=1, keepdim=True)
+        pos = pos / pos.square().sum(dim=-1).mean(dim=1).sqrt().clamp(min=torch.finfo(torch.float64).tiny)[:, None, None]
+        if demand is None:
+            demand = pos.new_zeros(pos.shape[:2])
+        return cls(pos.to(dtype), demand.to(torch.float64))
+
+    def to(self, device: torch.device | str) -> Graph:
+        """The same instances on another device."""
+        return Graph(self.pos.to(device), self.demand.to(device))
+
+    @property
+    def n(self) -> int:
+        """Nodes per instance, the depot included."""
+        return self.pos.shape[1]
+
+    def distance(self, row: Tensor, a: Tensor, b: Tensor) -> Tensor:
+        """Euclidean length ``[...]`` from node ``a`` to ``b`` of instances ``row``, three tensors that broadcast."""
+        return (self.pos[row, a] - self.pos[row, b]).square().sum(dim=-1).sqrt()
+
+
+@dataclass(frozen=True)
+class State:
+    """``P`` tail subproblems. Immutable: ``Problem.step`` returns the next one."""
+
+    row: Tensor
+    """``[P]`` the instance each belongs to."""
+    current: Tensor
+    """``[P]`` the node one stands at."""
+    anchor: Tensor
+    """``[P]`` the node where one must end."""
+    unvisited: Tensor
+    """``[P, n]`` True for the nodes still to be visited."""
+    left: int
+    """How many they are: the same in the whole batch, as every decision visits one."""
+    load: Tensor
+    """``[P]`` capacity left, in units of the capacity, float64; ones where there is none."""
+
+
+class Problem(Protocol):
+    """The rules of one problem; stateless.
+
+    A decision is a pair ``(node, move)``: ``move`` says by which of ``moves`` ways the node is reached.
+    """
+
+    name: str
+    moves: int
+    features: int
+    """How many invariant scalars per node :meth:`node_features` gives."""
+
+    def sample(self, generator: torch.Generator, batch: int, n: int, distribution: str) -> Graph:
+        """Draw ``batch`` random instances with ``n`` nodes (customers, where there is a depot)."""
+
+    def graph(self, instance: Instance, *, dtype: torch.dtype = torch.float32) -> Graph:
+        """The instance as a batch of one."""
+
+    def starts(self, graph: Graph, count: int) -> Tensor:
+        """``[B, count]`` the nodes with which constructions begin, chosen by geometry alone (``count`` at most ``n``).
+
+        One start is the default of greedy construction; several are spread over the instance.
+        """
+
+    def random_starts(self, generator: torch.Generator, graph: Graph, count: int) -> Tensor:
+        """``[B, count]`` random nodes to begin with, for training."""
+
+    def start(self, graph: Graph, row: Tensor, first: Tensor) -> State:
+        """The state after beginning instances ``row [P]`` with ``first [P]``; ``state.left`` decisions follow."""
+
+    def allowed(self, graph: Graph, state: State, node: Tensor) -> Tensor:
+        """``[P, k, moves]`` True where the unvisited ``node [P, k]`` may be reached that way."""
+
+    def legs(self, graph: Graph, state: State, node: Tensor) -> Tensor:
+        """``[P, k, moves]`` Euclidean length of reaching ``node [P, k]`` each way."""
+
+    def step(self, graph: Graph, state: State, node: Tensor, move: Tensor) -> State:
+        """The tail after going to ``node [P]`` by ``move [P]``."""
+
+    def closing(self, graph: Graph, state: State) -> Tensor:
+        """``[P]`` length of the way home once nothing is left."""
+
+    def node_features(self, graph: Graph, state: State, node: Tensor) -> Tensor:
+        """``[P, m, features]`` scalars of ``node [P, m]`` in this state, bounded, invariant under E(n) and scale."""
+
+    def routes(self, first: list[int], nodes: list[int], moves: list[int]) -> Routes:
+        """Decisions of one construction as routes; ``first`` is what :meth:`start` was given."""
+
+    def cost(self, instance: Instance, routes: Routes) -> float:
+        """Cost in the instance's own metric and rounding, vectorised."""
+
+    def check(self, instance: Instance, routes: Routes) -> float:
+        """The same in plain Python sharing no code with :meth:`cost`.
+
+        Raises:
+            Infeasible: a rule is broken; the message says which and where.
+        """

@@ -1,0 +1,150 @@
+"""The capacitated vehicle routing problem: routes from one depot, each within the capacity, serving every customer once."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from l2o.problems.base import Graph, Routes, State
+from l2o.problems.embedding import embedding
+from l2o.problems.instance import Infeasible, Instance
+from l2o.problems.maps import MAPS
+
+STRAIGHT, VIA_DEPOT = 0, 1
+"""The two ways to reach a customer: with the load that is left, or refilled at the depot."""
+
+TOLERANCE = 1e-9
+"""Relative slack on loads, which are sums of shares of the capacity."""
+
+
+class CVRP:
+    """Node 0 is the depot and the anchor; any number of vehicles. An instance with n customers takes n decisions."""
+
+    name = "cvrp"
+    moves = 2
+    features = 5
+
+    def sample(self, generator: Generator, batch: int, n: int, distribution: str) -> Graph:
+        """``batch`` maps of ``n`` customers; ``distribution`` is a key of :data:`l2o.problems.maps.MAPS`.
+
+        Depot in the middle, in a corner or anywhere; demands of one of several spreads; 3 to 25 customers to a route,
+        after the design of the X instances (Uchoa et al. 2017, "New benchmark instances for the CVRP", section 3).
+        """
+
+        def rand(*shape: int) -> Tensor:
+            return torch.rand(*shape, generator=generator, dtype=torch.float64)
+
+        customers = MAPS[distribution](generator, batch, n)
+        low, high = customers.amin(dim=1), customers.amax(dim=1)
+        kind = (rand(batch, 1) * 3).long()
+        place = torch.where(kind == 0, 0.5, torch.where(kind == 1, 0.0, rand(batch, 2)))
+        pos = torch.cat([(low + place * (high - low)).unsqueeze(1), customers], dim=1)
+
+        spreads = torch.tensor([[1, 1], [1, 10], [1, 10], [5, 10], [1, 100], [50, 100]], dtype=torch.float64)
+        spread = spreads[(rand(batch) * len(spreads)).long()]
+        demand = spread[:, :1] + (rand(batch, n) * (spread[:, 1:] - spread[:, :1] + 1)).floor()
+        per_route = 3 + 22 * rand(batch, 1) * rand(batch, 1).sqrt()
+        capacity = torch.maximum((per_route * demand.mean(dim=1, keepdim=True)).ceil(), demand.amax(dim=1, keepdim=True))
+        return Graph.of(pos, torch.cat([torch.zeros(batch, 1, dtype=torch.float64), demand / capacity], dim=1))
+
+    def graph(self, instance: Instance, *, dtype: torch.dtype = torch.float32) -> Graph:
+        """The instance as the policy sees it, a batch of one."""
+        assert instance.demand is not None and instance.capacity is not None
+        demand = torch.from_numpy(instance.demand / instance.capacity)[None]
+        return Graph.of(torch.from_numpy(np.array(embedding(instance)))[None], demand, dtype=dtype)
+
+    def starts(self, graph: Graph, count: int) -> Tensor:
+        """The depot alone, or several first customers: by even steps through all ordered by distance, furthest first."""
+        if count == 1:
+            return torch.zeros(len(graph.pos), 1, dtype=torch.int64, device=graph.pos.device)
+        away = (graph.pos[:, 1:] - graph.pos[:, :1]).square().sum(dim=-1)
+        order = away.argsort(dim=1, descending=True, stable=True) + 1
+        return order[:, torch.arange(count, device=order.device) * (graph.n - 1) // count]
+
+    def random_starts(self, generator: Generator, graph: Graph, count: int) -> Tensor:
+        """The depot: the first customer is a decision like any other."""
+        return torch.zeros(len(graph.pos), count, dtype=torch.int64)
+
+    def start(self, graph: Graph, row: Tensor, first: Tensor) -> State:
+        """Stand at the depot (``first`` all 0) or at a first customer, served."""
+        unvisited = torch.ones(len(row), graph.n, dtype=torch.bool, device=row.device)
+        unvisited[:, 0] = False
+        unvisited.scatter_(1, first.unsqueeze(1), False)
+        left = graph.n - 1 - int((first > 0).any())
+        return State(row, first, torch.zeros_like(first), unvisited, left, 1 - graph.demand[row, first])
+
+    def allowed(self, graph: Graph, state: State, node: Tensor) -> Tensor:
+        """Straight where the load suffices; by way of the depot unless one stands there."""
+        demand = graph.demand[state.row.unsqueeze(1), node]
+        straight = demand <= state.load.unsqueeze(1) + TOLERANCE
+        via = (state.current > 0).unsqueeze(1).expand_as(straight)
+        return torch.stack([straight, via], dim=-1)
+
+    def legs(self, graph: Graph, state: State, node: Tensor) -> Tensor:
+        """The straight way, and the way by the depot."""
+        row, current, depot = state.row.unsqueeze(1), state.current.unsqueeze(1), state.anchor.unsqueeze(1)
+        straight = graph.distance(row, current, node)
+        via = graph.distance(row, current, depot) + graph.distance(row, depot, node)
+        return torch.stack([straight, via], dim=-1)
+
+    def step(self, graph: Graph, state: State, node: Tensor, move: Tensor) -> State:
+        """Go to ``node``, refilled before if ``move`` says so."""
+        load = torch.where(move == VIA_DEPOT, torch.ones_like(state.load), state.load) - graph.demand[state.row, node]
+        unvisited = state.unvisited.scatter(1, node.unsqueeze(1), False)
+        return dataclasses.replace(state, current=node, unvisited=unvisited, left=state.left - 1, load=load)
+
+    def closing(self, graph: Graph, state: State) -> Tensor:
+        """Back to the depot."""
+        return graph.distance(state.row, state.current, state.anchor)
+
+    def node_features(self, graph: Graph, state: State, node: Tensor) -> Tensor:
+        """Demand, load left, load left after serving (signed), whether it fits, and how far the rest fills one vehicle."""
+        demand = graph.demand[state.row.unsqueeze(1), node]
+        load = state.load.unsqueeze(1).expand_as(demand)
+        rest = (graph.demand[state.row] * state.unvisited).sum(dim=1, keepdim=True).expand_as(demand)
+        fits = (demand <= load + TOLERANCE).to(demand.dtype)
+        return torch.stack([demand, load, load - demand, fits, rest / (rest + load + 1)], dim=-1).to(graph.pos.dtype)
+
+    def routes(self, first: list[int], nodes: list[int], moves: list[int]) -> Routes:
+        """Split at the visits to the depot."""
+        routes: list[list[int]] = [[node for node in first if node > 0]]
+        for node, move in zip(nodes, moves, strict=True):
+            if move == VIA_DEPOT:
+                routes.append([])
+            routes[-1].append(node)
+        return tuple(tuple(route) for route in routes if route)
+
+    def cost(self, instance: Instance, routes: Routes) -> float:
+        """Total length of the routes, out from the depot and back."""
+        path = np.concatenate([np.array((0, *route)) for route in routes] or [np.zeros(1, dtype=np.int64)])
+        return float(instance.distance(path, np.roll(path, -1)).sum())
+
+    def check(self, instance: Instance, routes: Routes) -> float:
+        """Every customer exactly once and no route above the capacity."""
+        assert instance.demand is not None and instance.capacity is not None
+        seen: set[int] = set()
+        legs: list[float] = []
+        for number, route in enumerate(routes, start=1):
+            load = 0.0
+            stops = [0, *route, 0]
+            for node in route:
+                if not 1 <= node < instance.n:
+                    raise Infeasible(f"{instance.name}: route {number} visits node {node}, which is no customer")
+                if node in seen:
+                    raise Infeasible(f"{instance.name}: customer {instance.ids[node]} is served twice")
+                seen.add(node)
+                load += float(instance.demand[node])
+            if load > instance.capacity * (1 + TOLERANCE):
+                raise Infeasible(f"{instance.name}: route {number} carries {load:g}, the capacity is {instance.capacity:g}")
+            legs += [float(instance.distance(a, b)) for a, b in zip(stops, stops[1:], strict=False)]
+        if len(seen) < instance.n - 1:
+            missing = next(i for i in range(1, instance.n) if i not in seen)
+            raise Infeasible(f"{instance.name}: customer {instance.ids[missing]} is not served")
+        return math.fsum(legs)
+
+
+PROBLEM = CVRP()

@@ -1,0 +1,97 @@
+"""The travelling salesman problem: visit every node once and return to the first."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from l2o.problems.base import Graph, Routes, State
+from l2o.problems.embedding import embedding
+from l2o.problems.instance import Infeasible, Instance
+from l2o.problems.maps import MAPS
+
+
+class TSP:
+    """Symmetric, complete. The anchor is the first node; there is one way to reach a node."""
+
+    name = "tsp"
+    moves = 1
+    features = 0
+
+    def sample(self, generator: Generator, batch: int, n: int, distribution: str) -> Graph:
+        """``batch`` maps of ``n`` nodes; ``distribution`` is a key of :data:`l2o.problems.maps.MAPS`."""
+        return Graph.of(MAPS[distribution](generator, batch, n))
+
+    def graph(self, instance: Instance, *, dtype: torch.dtype = torch.float32) -> Graph:
+        """The instance as the policy sees it, a batch of one."""
+        return Graph.of(torch.from_numpy(np.array(embedding(instance)))[None], dtype=dtype)
+
+    def starts(self, graph: Graph, count: int) -> Tensor:
+        """The node furthest from the middle, then by even steps through all nodes ordered by that distance."""
+        radius = graph.pos.square().sum(dim=-1)
+        order = radius.argsort(dim=1, descending=True, stable=True)
+        return order[:, torch.arange(count, device=order.device) * graph.n // count]
+
+    def random_starts(self, generator: Generator, graph: Graph, count: int) -> Tensor:
+        """Any node."""
+        return torch.randint(graph.n, (len(graph.pos), count), generator=generator)
+
+    def start(self, graph: Graph, row: Tensor, first: Tensor) -> State:
+        """Stand at ``first``, which is also where the tour ends."""
+        unvisited = torch.ones(len(row), graph.n, dtype=torch.bool, device=row.device)
+        unvisited.scatter_(1, first.unsqueeze(1), False)
+        return State(row, first, first, unvisited, graph.n - 1, graph.demand.new_ones(len(row)))
+
+    def allowed(self, graph: Graph, state: State, node: Tensor) -> Tensor:
+        """Every unvisited node."""
+        return torch.ones(*node.shape, 1, dtype=torch.bool, device=node.device)
+
+    def legs(self, graph: Graph, state: State, node: Tensor) -> Tensor:
+        """The straight way."""
+        return graph.distance(state.row.unsqueeze(1), state.current.unsqueeze(1), node).unsqueeze(-1)
+
+    def step(self, graph: Graph, state: State, node: Tensor, move: Tensor) -> State:
+        """Go to ``node``."""
+        unvisited = state.unvisited.scatter(1, node.unsqueeze(1), False)
+        return dataclasses.replace(state, current=node, unvisited=unvisited, left=state.left - 1)
+
+    def closing(self, graph: Graph, state: State) -> Tensor:
+        """Back to the first node."""
+        return graph.distance(state.row, state.current, state.anchor)
+
+    def node_features(self, graph: Graph, state: State, node: Tensor) -> Tensor:
+        """None: geometry says it all."""
+        return graph.pos.new_empty(*node.shape, 0)
+
+    def routes(self, first: list[int], nodes: list[int], moves: list[int]) -> Routes:
+        """One closed tour."""
+        return ((*first, *nodes),)
+
+    def cost(self, instance: Instance, routes: Routes) -> float:
+        """Length of the closed tour."""
+        tour = np.array(routes[0])
+        return float(instance.distance(tour, np.roll(tour, -1)).sum())
+
+    def check(self, instance: Instance, routes: Routes) -> float:
+        """Every node exactly once, in one tour."""
+        if len(routes) != 1:
+            raise Infeasible(f"{instance.name}: {len(routes)} tours found, one expected")
+        (tour,) = routes
+        seen: set[int] = set()
+        for node in tour:
+            if not 0 <= node < instance.n:
+                raise Infeasible(f"{instance.name}: the tour visits node {node}, which does not exist")
+            if node in seen:
+                raise Infeasible(f"{instance.name}: the tour visits node {instance.ids[node]} twice")
+            seen.add(node)
+        if len(seen) < instance.n:
+            missing = next(i for i in range(instance.n) if i not in seen)
+            raise Infeasible(f"{instance.name}: the tour leaves out node {instance.ids[missing]}")
+        return math.fsum(float(instance.distance(a, b)) for a, b in zip(tour, (*tour[1:], tour[0]), strict=True))
+
+
+PROBLEM = TSP()
