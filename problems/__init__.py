@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def names() -> list[str]:
-    """The problems there are: the modules of this folder that define ``PROBLEM``, which are found without loading them."""
+    """The problems there are: modules of this folder that define ``PROBLEM``, found without loading them."""
     files = Path(__file__).parent.glob("*.py")
     return sorted(
         file.stem for file in files if re.search(r"^PROBLEM\b", file.read_text(encoding="utf-8"), re.MULTILINE)

@@ -1,0 +1,186 @@
+"""The command line: parse, call one function, print. Whatever is heavy is loaded inside the commands."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from l2o import __version__
+
+STARTED = time.monotonic()
+"""When time began to count for ``--time-limit``."""
+
+app = typer.Typer(
+    add_completion=False, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"l2o {__version__}")
+        raise typer.Exit
+
+
+def _seconds(value: float | None) -> float | None:
+    if value is not None and not value >= 0:
+        raise typer.BadParameter(f"found {value:g}, expected seconds from 0 up, or inf")
+    return value
+
+
+def _rounding(value: str | None) -> str | None:
+    from l2o.problems.distance import ROUNDINGS
+
+    if value is not None and value not in ROUNDINGS:
+        raise typer.BadParameter(f"found {value!r}, expected one of {', '.join(ROUNDINGS)}")
+    return value
+
+
+def _device(value: str) -> str:
+    if value == "cpu":
+        return value
+    import torch
+
+    try:
+        torch.zeros(1, device=value)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise typer.BadParameter(
+            f"found {value!r}, expected a device of this machine, as cpu or cuda ({reason})"
+        ) from None
+    return value
+
+
+@app.callback(invoke_without_command=True)
+def l2o(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which.")] = False,
+) -> None:
+    """Solve travelling-salesman and vehicle-routing problems with a policy that was learned, and local search."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command()
+def solve(
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE...", help="TSPLIB95, VRPLIB, .csv or .npy of coordinates; - is standard input."),
+    ],
+    model: Annotated[
+        str | None, typer.Option(help="Weights: a name or a path. Default: those shipped for the problem.")
+    ] = None,
+    time_limit: Annotated[
+        float | None,
+        typer.Option(
+            "--time-limit",
+            "-t",
+            metavar="S",
+            callback=_seconds,
+            help="Seconds per file, start-up included. Default: 5, above 500 nodes n / 100; none with --no-improve.",
+        ),
+    ] = None,
+    starts: Annotated[
+        int | None,
+        typer.Option(min=1, help="Greedy constructions, from as many first nodes. Default: 1, with --initial none."),
+    ] = None,
+    samples: Annotated[int, typer.Option(min=0, help="Further constructions, drawn at random from the policy.")] = 0,
+    improve: Annotated[
+        bool, typer.Option("--improve/--no-improve", help="Local search until time is up, or the policy alone.")
+    ] = True,
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Of all that is random. Equal seeds give equal answers unless time cuts the search short."
+        ),
+    ] = 0,
+    initial: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="A solution (.tour, .sol) to begin with; the answer is never worse."),
+    ] = None,
+    output: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="Write the solution: .tour, .sol, .json, .png or .svg. Repeatable; {name} stands for the file's name.",
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document per file instead of the summary.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="Where the policy runs: cpu, cuda, cuda:1, ...")] = "cpu",
+    threads: Annotated[int | None, typer.Option(min=1, help="Default: one per core.")] = None,
+    rounding: Annotated[
+        str | None,
+        typer.Option(
+            callback=_rounding,
+            metavar="R",
+            help="Of distances: none, nearest, ceil, floor, next, tenths. Default: as the file says.",
+        ),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")] = False,
+) -> None:
+    """Solve each FILE and say what was found.
+
+    Ctrl-C ends the search early with the best solution so far. Exit codes: 0 solved, 2 bad input or usage, 3
+    infeasible, 130 interrupted with a solution written.
+    """
+    from l2o.solve_files import Request, solve_files
+
+    request = Request(
+        model, time_limit, starts, samples, improve, seed, initial, as_json, device, threads, rounding, quiet
+    )
+    raise typer.Exit(solve_files(files, output or [], request, started=STARTED))
+
+
+@app.command()
+def plot(
+    file: Annotated[str, typer.Argument(help="An instance, as for solve.")],
+    solution: Annotated[str | None, typer.Argument(metavar="[SOLUTION]", help="Its .tour or .sol.")] = None,
+    output: Annotated[str, typer.Option("--output", "-o", metavar="PATH", help="A .png or .svg.")] = "l2o.png",
+    rounding: Annotated[str | None, typer.Option(callback=_rounding, metavar="R", help="As for solve.")] = None,
+) -> None:
+    """Draw the nodes of FILE and the routes of SOLUTION."""
+    from l2o.plot import plot_file
+
+    plot_file(file, solution, output, rounding=rounding)
+
+
+def main() -> NoReturn:
+    """Run a command and leave with its exit code; what can be told in one line is."""
+    try:
+        code = _run()
+        sys.stdout.flush()
+    except BrokenPipeError:  # nobody reads any more: end quietly, as the shell's own tools do
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 141
+    if threading.active_count() > 1:  # a search left behind would be torn apart by the interpreter's own ending
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+def _run() -> int:
+    # Which library parses, and so raises, depends on the version of typer: their base is found by inheritance.
+    parsing_error: Any = typer.BadParameter.__mro__[2]
+    try:
+        return int(app(prog_name="l2o", standalone_mode=False) or 0)
+    except (typer.Abort, KeyboardInterrupt):
+        print("l2o: interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        from l2o.exits import complain, is_ours
+
+        if isinstance(error, parsing_error):
+            context = getattr(error, "ctx", None)
+            advice = f"; see {context.command_path} --help" if context else ""
+            return complain(error.format_message().rstrip(".") + advice)
+        if is_ours(error):
+            return complain(error)
+        raise

@@ -1,0 +1,58 @@
+"""What is told of a solution: a JSON document for programs, a few lines for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from l2o import __version__
+from l2o.problems.instance import Instance, Solution
+from l2o.progress import amount
+
+
+def gap(instance: Instance, solution: Solution) -> float | None:
+    """Percent above the best known cost; None where that is unknown or not positive."""
+    if not instance.best_known or instance.best_known <= 0:
+        return None
+    return 100 * (solution.cost / instance.best_known - 1)
+
+
+def document(instance: Instance, solution: Solution, model: str, seed: int) -> dict[str, Any]:
+    """Plain data for JSON. Routes are in the file's own node numbers, without the depot; a tour is one route."""
+    return {
+        "instance": instance.name,
+        "problem": instance.problem,
+        "n": instance.n,
+        "rounding": instance.rounding,
+        "cost": number(solution.cost),
+        "best_known": None if instance.best_known is None else number(instance.best_known),
+        "best_known_source": instance.best_known_source,
+        "gap": gap(instance, solution),
+        "routes": [[int(instance.ids[node]) for node in route] for route in solution.routes],
+        "seconds": round(solution.seconds, 3),
+        "solver": solution.solver,
+        "model": model,
+        "seed": seed,
+        "version": __version__,
+        "trace": [[round(seconds, 3), number(cost)] for seconds, cost in solution.trace],
+    }
+
+
+def summary(instance: Instance, solution: Solution, model: str, written: list[str]) -> str:
+    """A few aligned lines."""
+    percent = gap(instance, solution)
+    lines = [f"{instance.name}: {instance.problem}, {instance.n:,} nodes"]
+    lines.append(f"  cost        {amount(solution.cost)}")
+    if instance.best_known is not None:
+        above = "" if percent is None else f", gap {percent:.2f} %"
+        lines.append(f"  best known  {amount(instance.best_known)}{above} ({instance.best_known_source})")
+    if instance.demand is not None:
+        lines.append(f"  routes      {len(solution.routes)}")
+    lines.append(f"  found by    {solution.solver} (model {model})")
+    lines.append(f"  seconds     {solution.seconds:.1f}")
+    lines += [f"  written to  {path}" for path in written]
+    return "\n".join(lines)
+
+
+def number(value: float) -> int | float:
+    """Whole numbers without a point."""
+    return int(value) if float(value).is_integer() else value

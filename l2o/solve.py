@@ -1,0 +1,225 @@
+"""File + policy -> checked solution. The page to read first.
+
+A solution is constructed by the policy, node by node; further constructions from other starts or by sampling may beat
+it; local search improves the best of them until time is up; and nothing leaves before the problem's own independent
+check has confirmed it.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from l2o import problems
+from l2o.clock import Clock, attend
+from l2o.construct import construct
+from l2o.improve import compiled, warm_up
+from l2o.improve import improve as local_search
+from l2o.models.policy import Policy
+from l2o.problems.base import Problem, Routes
+from l2o.problems.instance import Instance, Solution
+from l2o.progress import Watcher
+
+WIDTH = 256
+"""Most constructions that advance together."""
+AREA = 1 << 21
+"""Most nodes (constructions times n) of those that do: bounds memory."""
+UNHURRIED = 10
+"""First decisions of a construction, whose pace says little."""
+
+
+def default_time_limit(n: int) -> float:
+    """Seconds that an instance with ``n`` nodes gets where nobody says otherwise: 5, and above 500 nodes n / 100."""
+    return max(5.0, n / 100)
+
+
+def solve(
+    instance: Instance,
+    policy: Policy,
+    *,
+    time_limit: float | None = None,
+    starts: int = 1,
+    samples: int = 0,
+    improve: bool = True,
+    iterations: int | None = None,
+    initial: Routes | None = None,
+    seed: int = 0,
+    threads: int | None = None,
+    started: float | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    watcher: Watcher | None = None,
+) -> Solution:
+    """The best solution found until ``time_limit`` or ``stop``, checked; there always is one.
+
+    The same arguments give the same solution if no time limit cuts the search short.
+
+    Args:
+        policy: trained for ``instance.problem``; its device is the one worked on.
+        time_limit: seconds since ``started``. None: :func:`default_time_limit` where only time can end local search,
+            else no limit. The first local search on a machine compiles its code, which does not count.
+        starts: greedy constructions, from as many different first nodes. With 0, and neither ``samples`` nor
+            ``initial``, nearest neighbour takes the policy's place.
+        samples: constructions drawn at random from the policy, on top of those.
+        improve: follow up with local search.
+        iterations: of local search, in each thread.
+        initial: a known solution; the answer is never worse.
+        seed: of all that is drawn.
+        threads: None for one per core.
+        started: :func:`time.monotonic` when time began to count, None for now.
+        stop: asked often, from several threads; True ends the search.
+        watcher: told what is going on.
+
+    Raises:
+        Infeasible: ``initial`` breaks a rule.
+    """
+    if time_limit is None:
+        time_limit = default_time_limit(instance.n) if improve and iterations is None else math.inf
+    threads = threads or torch.get_num_threads()
+    problem = problems.find(instance.problem)
+    clock = Clock(time.monotonic() if started is None else started, time_limit, stop)
+    watcher = watcher or Watcher()
+    best = Best(problem, instance, clock, watcher)
+    if initial is not None:
+        problem.check(instance, initial)
+        best.offer(initial, "initial solution")
+
+    def work() -> None:
+        torch.set_num_threads(threads)
+        for routes, solver in constructions(problem, policy, instance, starts, samples, seed, clock, watcher, improve):
+            best.offer(routes, solver)
+        if not improve:
+            return
+        routes, solver = best.found or fallback(instance)
+        best.offer(routes, solver)
+        if not compiled(problem.name):
+            watcher.phase("compiling the local search, once on this machine")
+            with clock.held():
+                warm_up(problem.name)
+        watcher.phase("local search")
+        local_search(
+            instance,
+            routes,
+            deadline=clock.deadline,
+            seed=seed,
+            threads=threads,
+            report=lambda _, better: best.offer(better, f"{solver} + local search"),
+            stop=clock.over,
+            iterations=iterations,
+        )
+
+    attend(work, clock)
+    if best.found is None:
+        best.offer(*fallback(instance))
+    return best.solution()
+
+
+def fallback(instance: Instance) -> tuple[Routes, str]:
+    """A solution within moments, for when there is no time for the policy."""
+    from l2o.heuristics import nearest_neighbour
+
+    return nearest_neighbour(instance), "nearest neighbour"
+
+
+def constructions(
+    problem: Problem,
+    policy: Policy,
+    instance: Instance,
+    starts: int,
+    samples: int,
+    seed: int,
+    clock: Clock,
+    watcher: Watcher,
+    improving: bool,
+) -> Iterator[tuple[Routes, str]]:
+    """What the policy builds, each with a word on how: one greedy solution, those from other starts, random ones.
+
+    Where improvement is to follow, it needs time: a construction is given up as soon as its pace says that it will not
+    be ready in time, and all but the first together have half of the time that is left.
+    """
+    graph = problem.graph(instance).to(next(policy.parameters()).device)
+    width = min(WIDTH, max(1, AREA // graph.n))
+    generator = torch.Generator().manual_seed(seed)
+
+    def batches() -> Iterator[tuple[str, Tensor, bool]]:
+        one = problem.starts(graph, 1)[0]
+        if starts > 0:
+            yield "policy, greedy", one, False
+        others = problem.starts(graph, min(starts, graph.n))[0, 1:] if starts > 1 else one[:0]
+        for begin in range(0, len(others), width):
+            yield f"policy, greedy, best of {starts} starts", others[begin : begin + width], False
+        for begin in range(0, samples, width):
+            yield f"policy, best of {samples} samples", one.expand(min(width, samples - begin)), True
+
+    until = clock.limit if improving else math.inf
+    for solver, first, random in batches():
+        row = torch.zeros_like(first)
+        steps = problem.start(graph, row, first).left
+        noise = torch.rand(steps, len(first), generator=generator).to(graph.pos.device) if random else None
+        patience = Patience(clock, watcher, solver, steps, until)
+        built = construct(problem, policy, graph, row, first, noise=noise, stop=patience)
+        if built is None:
+            return
+        for i in range(len(first)):
+            yield built.routes(problem, i), solver
+        until = min(until, (clock.seconds + clock.limit) / 2 if improving else math.inf)
+
+
+class Patience:
+    """Tells a construction when to give up; asked at every decision."""
+
+    def __init__(self, clock: Clock, watcher: Watcher, what: str, steps: int, until: float) -> None:
+        """It should be ready ``until`` so many seconds since the clock's start."""
+        self._clock, self._watcher, self._what, self._steps, self._until = clock, watcher, what, steps, until
+        self._begun = 0.0
+
+    def __call__(self, done: int) -> bool:
+        """Whether time is up, or will be at the pace so far; judged after a quarter of it."""
+        self._watcher.phase(self._what, done, self._steps)
+        now = self._clock.seconds
+        if done <= UNHURRIED:
+            self._begun = now
+            return self._clock.over()
+        spent, left = now - self._begun, self._until - now
+        late = spent > left / 3 and spent * (self._steps - done) > left * (done - UNHURRIED)
+        return late or self._clock.over()
+
+
+class Best:
+    """The best solution so far and how it came about. Offers may come from any thread; after the end none counts."""
+
+    def __init__(self, problem: Problem, instance: Instance, clock: Clock, watcher: Watcher) -> None:
+        """Nothing found yet."""
+        self._problem, self._instance, self._clock, self._watcher = problem, instance, clock, watcher
+        self._lock = threading.Lock()
+        self._closed = False
+        self.found: tuple[Routes, str] | None = None
+        self.cost = math.inf
+        self.trace: list[tuple[float, float]] = []
+
+    def offer(self, routes: Routes, solver: str) -> None:
+        """Keep ``routes``, which ``solver`` found, if they cost less."""
+        cost = self._problem.cost(self._instance, routes)
+        with self._lock:
+            if cost < self.cost and not self._closed:
+                seconds = self._clock.seconds
+                self.found, self.cost = (routes, solver), cost
+                self.trace.append((seconds, cost))
+                self._watcher.better(seconds, cost)
+
+    def solution(self) -> Solution:
+        """The end: the best, confirmed by code that shares nothing with what found it."""
+        with self._lock:
+            self._closed = True
+        assert self.found is not None
+        routes, solver = self.found
+        cost = self._problem.check(self._instance, routes)
+        if not math.isclose(cost, self.cost, rel_tol=1e-9, abs_tol=1e-9):
+            raise RuntimeError(
+                f"{self._instance.name}: {solver} says its cost is {self.cost!r}, the check says {cost!r}"
+            )
+        return Solution(routes, cost, solver, self._clock.seconds, tuple(self.trace))

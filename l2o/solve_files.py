@@ -1,0 +1,106 @@
+"""What `l2o solve` does: files in, one after the other; solutions out; the worst of what happened as exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from l2o import outputs, report
+from l2o.exits import INTERRUPTED, SOLVED, complain
+from l2o.files import read, read_solution
+from l2o.interrupt import Interrupt
+from l2o.problems.instance import Infeasible, Instance, InvalidInstance
+from l2o.progress import watcher
+
+if TYPE_CHECKING:
+    from l2o.checkpoint import Checkpoint
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of `l2o solve`, which says what they mean. None: the default depends on the file or the machine."""
+
+    model: str | None
+    time_limit: float | None
+    starts: int | None
+    samples: int
+    improve: bool
+    seed: int
+    initial: str | None
+    json: bool
+    device: str
+    threads: int | None
+    rounding: str | None
+    quiet: bool
+
+
+def solve_files(files: Sequence[str], destinations: Sequence[str], request: Request, *, started: float) -> int:
+    """Solve ``files`` and go on after a bad one; the exit code.
+
+    ``started`` is when the time of the first began to count, as :func:`time.monotonic` gives it. Raises
+    :class:`InvalidInstance` for a request that fits no file.
+    """
+    worst = SOLVED
+    for file, paths in zip(files, outputs.planned(destinations, files), strict=True):
+        try:
+            if not solve_file(file, paths, request, started=started):
+                return INTERRUPTED
+        except (InvalidInstance, Infeasible) as error:
+            worst = max(worst, complain(error))
+        started = time.monotonic()
+    return worst
+
+
+def solve_file(file: str, paths: Sequence[Path], request: Request, *, started: float) -> bool:
+    """Solve one file, write and print its solution; False if a signal cut that short."""
+    instance = read(file, rounding=request.rounding)
+    outputs.check_kind(paths, instance)
+    initial = None if request.initial is None else read_solution(request.initial, instance)
+    with Interrupt() as interrupt:
+        from l2o.solve import default_time_limit, solve
+
+        checkpoint = chosen(request, instance)
+        constructs = request.starts is not None or request.samples > 0 or not request.improve or initial is None
+        limit = request.time_limit
+        if limit is None:
+            limit = default_time_limit(instance.n) if request.improve else float("inf")
+        with watcher(outputs.stem(file), started, instance.best_known, quiet=request.quiet) as listener:
+            solution = solve(
+                instance,
+                checkpoint.policy,
+                time_limit=limit,
+                starts=(request.starts or 1) if constructs else 0,
+                samples=request.samples,
+                improve=request.improve,
+                initial=initial,
+                seed=request.seed,
+                threads=request.threads,
+                started=started,
+                stop=interrupt,
+                watcher=listener,
+            )
+        document = report.document(instance, solution, checkpoint.name, request.seed)
+        for path in paths:
+            outputs.write(path, instance, solution, document)
+    written = [str(path) for path in paths]
+    print(json.dumps(document) if request.json else report.summary(instance, solution, checkpoint.name, written))
+    sys.stdout.flush()
+    return not interrupt()
+
+
+def chosen(request: Request, instance: Instance) -> Checkpoint:
+    """The weights asked for, or those that ship for the instance's problem."""
+    from l2o.checkpoint import default, load
+
+    checkpoint = load(request.model or default(instance.problem), device=request.device)
+    if checkpoint.problem != instance.problem:
+        raise InvalidInstance(
+            f"{instance.source}: found model {checkpoint.name!r} for {checkpoint.problem}, expected one for "
+            f"{instance.problem}; leave out --model, or solve the file by itself"
+        )
+    return checkpoint
