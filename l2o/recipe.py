@@ -50,7 +50,7 @@ class Objective:
     credit: Credit = field(default_factory=Credit)
     keep: float = 0.5
     """Share of the decisions that are scored again, with gradient."""
-    chunk: int = 128
+    chunk: int = 256
     """Decisions scored at once: bounds the memory."""
 
 
