@@ -1,0 +1,84 @@
+"""Improve finished solutions by search. The file name is the registry: ``tsp.py`` improves the problem ``tsp``."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Protocol, cast
+
+from l2o.improve.cache import folder
+from l2o.problems.instance import Instance
+
+Routes = tuple[tuple[int, ...], ...]
+Report = Callable[[float, Routes], None]
+
+_warm: set[str] = set()
+
+
+class _Search(Protocol):
+    def improve(
+        self,
+        instance: Instance,
+        routes: Routes,
+        *,
+        deadline: float,
+        seed: int,
+        threads: int,
+        report: Report | None,
+        stop: Callable[[], bool] | None,
+        iterations: int | None,
+    ) -> Routes: ...
+
+    def warm_up(self) -> None: ...
+
+
+def _search(problem: str) -> _Search:
+    return cast(_Search, importlib.import_module(f"l2o.improve.{problem}"))
+
+
+def improve(
+    instance: Instance,
+    routes: Routes,
+    *,
+    deadline: float,
+    seed: int,
+    threads: int = 1,
+    report: Report | None = None,
+    stop: Callable[[], bool] | None = None,
+    iterations: int | None = None,
+) -> Routes:
+    """A solution that is not worse than ``routes``, which must be feasible, in the instance's own metric and rounding.
+
+    Returns within 0.1 s of ``deadline``, in seconds of :func:`time.monotonic`, or of ``stop()`` becoming true, provided
+    that the search is compiled (:func:`warm_up`). ``iterations`` ends it earlier, after so many kicks per thread; then
+    the same seed gives the same answer. How far a search gets in a given time depends on the machine.
+
+    ``report(cost, routes)`` is called for better solutions as they are found, at most 20 times a second, from any of
+    the ``threads``, one at a time; so is ``stop``.
+    """
+    return _search(instance.problem).improve(
+        instance,
+        routes,
+        deadline=deadline,
+        seed=seed,
+        threads=threads,
+        report=report,
+        stop=stop,
+        iterations=iterations,
+    )
+
+
+def compiled(problem: str) -> bool:
+    """Whether the search for ``problem`` can start at once; if not, :func:`warm_up` takes half a minute."""
+    kept = folder()
+    return problem in _warm or (kept is not None and (kept / f"{problem}.compiled").exists())
+
+
+def warm_up(problem: str) -> None:
+    """Load the search for ``problem``, compiling it if this machine never did, by a run on a tiny instance."""
+    if problem in _warm:
+        return
+    _search(problem).warm_up()
+    _warm.add(problem)
+    if (kept := folder()) is not None:
+        (kept / f"{problem}.compiled").touch()

@@ -1,0 +1,39 @@
+"""The folder in which numba keeps compiled kernels: the user's cache, since an installed package may be read-only."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+
+def _user_cache() -> Path:
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
+@cache
+def folder() -> Path | None:
+    """The folder, made if need be; None where it cannot be written, and then nothing is kept.
+
+    Its name holds a digest of the sources of this package: numba notices a change of a kernel's own file, but not of
+    the files whose functions it calls. ``NUMBA_CACHE_DIR`` overrides the place.
+    """
+    digest = hashlib.sha256(f"{version('numba')} {sys.version}".encode())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    try:
+        root = Path(os.environ.get("NUMBA_CACHE_DIR") or _user_cache() / "l2o")
+        path = root / digest.hexdigest()[:16]
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            return path
+    except (OSError, RuntimeError):  # RuntimeError: a user without a home
+        return None

@@ -1,0 +1,89 @@
+"""Improve tours: iterated local search of Lin-Kernighan moves, annealed; see the kernels for how and after whom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from l2o.improve import Report, Routes, kernels_tsp, random
+from l2o.improve.metric import metric
+from l2o.improve.neighbours import nearest
+from l2o.improve.run import Clock, in_threads
+from l2o.problems.instance import Instance
+
+NEIGHBOURS = 10
+LONGEST = 50
+"""Nodes in each of the three stretches that a kick exchanges, at most."""
+HEAT = 1.0
+"""Temperature at the start, in units of what it costs to go to a near neighbour; it falls to 0 along a line."""
+KICKS_PER_NODE = 30
+"""A search that will make fewer kicks than this starts colder in proportion: it has no time to cool down."""
+TINY, TINY_KICKS = 12, 1_000
+"""Up to so many nodes, so many kicks are enough to end the search."""
+_CHUNK = 100
+"""Kicks between two looks at the clock: about 10 ms."""
+_WORK = 5_000_000
+"""Elementary operations between two looks at the clock: about 10 ms."""
+
+
+def improve(
+    instance: Instance,
+    routes: Routes,
+    *,
+    deadline: float,
+    seed: int,
+    threads: int = 1,
+    report: Report | None = None,
+    stop: Callable[[], bool] | None = None,
+    iterations: int | None = None,
+) -> Routes:
+    """See :func:`l2o.improve.improve`; ``routes`` is one tour of all nodes. The instance must be symmetric."""
+    n = instance.n
+    clock = Clock(deadline, stop)
+    if n <= 3 or clock.over():
+        return routes
+    if n <= TINY:
+        iterations = min(TINY_KICKS, TINY_KICKS if iterations is None else iterations)
+    near = nearest(instance, NEIGHBOURS, clock.over)
+    if near is None:
+        return routes
+    distances = metric(instance)
+    (tour,) = routes
+
+    def cost(routes: Routes) -> float:
+        nodes = np.array(routes[0])
+        return float(instance.distance(nodes, np.roll(nodes, -1)).sum())
+
+    def run(thread: int, found: Callable[[float, Callable[[], Routes]], None]) -> None:
+        search = kernels_tsp.search(distances, near, np.array(tour, np.int64), random.state(seed, thread))
+
+        def best() -> Routes:
+            return (tuple(kernels_tsp.best(search).tolist()),)
+
+        done = False
+        while not done and not clock.over():
+            done = kernels_tsp.descend(search, _WORK)
+            found(kernels_tsp.best_cost(search), best)
+        warm = HEAT * float(np.median(search.near_cost[:, :3]))
+        begin, kicks = clock.now(), 0
+        while not clock.over() and (iterations is None or kicks < iterations):
+            if iterations is None:
+                progress = (clock.now() - begin) / max(deadline - begin, 1e-9)
+                expected = kicks / progress if kicks else 0.0
+            else:
+                progress, expected = kicks / iterations, float(iterations)
+            heat = warm * min(1.0, expected / (KICKS_PER_NODE * n)) * max(0.0, 1.0 - progress)
+            chunk = _CHUNK if iterations is None else min(_CHUNK, iterations - kicks)
+            kernels_tsp.kicks(search, chunk, min(LONGEST, (n - 1) // 3), heat)
+            kicks += chunk
+            found(kernels_tsp.best_cost(search), best)
+
+    return in_threads(run, threads, routes, cost, report, n)
+
+
+def warm_up() -> None:
+    """Compile everything by a run on eight nodes."""
+    coords = np.random.default_rng(0).random((8, 2))
+    example = Instance("example", "tsp", "EUC_2D", "none", np.arange(8), coords=coords)
+    improve(example, (tuple(range(8)),), deadline=float("inf"), seed=0)
