@@ -65,12 +65,19 @@ class Sections:
         """The error to raise about this file: see :func:`malformed`."""
         return malformed(self.where, line, found, expected, advice, kind)
 
+    def required(self, keyword: str) -> Entry:
+        """Header entry or section of that name. Raises :class:`InvalidInstance` if there is none."""
+        entries = self.bodies if keyword.endswith("_SECTION") else self.header
+        if keyword not in entries:
+            raise self.error(None, f"no {keyword}", "one", "add it, or check that the file is complete")
+        return entries[keyword]
+
     def numbers(self, section: str) -> Floats:
         """All numbers ``[m]`` of a section, wherever its lines break.
 
-        Raises :class:`InvalidInstance` if a word is not a finite number.
+        Raises :class:`InvalidInstance` if there is no such section or a word is not a finite number.
         """
-        text = self.bodies[section].value
+        text = self.required(section).value
         try:
             values = np.array(text.split(), dtype=np.float64)
         except ValueError:
@@ -90,7 +97,7 @@ class Sections:
 
     def lines(self, section: str) -> Iterator[tuple[int, list[str]]]:
         """Line number and words of every line of a section that is not blank."""
-        body = self.bodies[section]
+        body = self.required(section)
         for line, text in enumerate(body.value.split("\n"), start=body.line):
             if words := text.split():
                 yield line, words

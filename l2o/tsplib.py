@@ -14,7 +14,7 @@ import numpy as np
 
 from l2o.problems.distance import METRICS, Floats, default_rounding, dimension
 from l2o.problems.instance import Infeasible, Instance, Ints, Unsupported
-from l2o.sections import HEADER, Entry, Sections, is_number, shown
+from l2o.sections import HEADER, Sections, is_number, shown
 
 PROBLEMS = {"TSP": "tsp", "CVRP": "cvrp"}
 """``TYPE`` in a file -> name of the module in ``problems/``."""
@@ -38,9 +38,8 @@ _CVRP_KEYWORDS = {"CAPACITY", "VEHICLES", "DEMAND_SECTION", "DEPOT_SECTION"}
 
 _UNSOLVED = {
     "ATSP": "costs that depend on the direction",
-    "SOP": "precedence",
+    "SOP": "precedence constraints",
     "HCP": "Hamiltonian cycles of a graph",
-    "TOUR": "a tour is a solution, not an instance",
     "DISTANCE": "route-length limits",
     "SERVICE_TIME": "service times",
     "SERVICE_TIME_SECTION": "service times",
@@ -50,8 +49,8 @@ _UNSOLVED = {
     "EDGE_DATA_SECTION": "graphs with missing edges",
     "BACKHAUL_SECTION": "backhauls",
     "PICKUP_AND_DELIVERY_SECTION": "pickups and deliveries",
-    "COST_LIMIT": "orienteering",
-    "NODE_SCORE_SECTION": "orienteering",
+    "COST_LIMIT": "orienteering problems",
+    "NODE_SCORE_SECTION": "orienteering problems",
 }
 
 
@@ -96,7 +95,7 @@ def _problem(file: Sections) -> str:
     word = (re.findall(r"\w+", entry.value) or [""])[0].upper()  # "TSP (M.~Hofmeister)" occurs
     if word in PROBLEMS:
         return PROBLEMS[word]
-    reason = _UNSOLVED.get(word, "no other type is solved yet")
+    reason = f"{_UNSOLVED.get(word, 'other types')} are not solved yet"
     raise file.error(entry.line, f"TYPE: {_plain(word)}", " or ".join(PROBLEMS), reason, Unsupported)
 
 
@@ -112,7 +111,7 @@ def _refuse_unsolved(file: Sections, problem: str) -> None:
         elif keyword in _UNSOLVED:
             advice = f"{_UNSOLVED[keyword]} are not solved yet"
         else:
-            near = get_close_matches(keyword[:80], known, n=1)
+            near = get_close_matches(keyword[:80], sorted(known), n=1)
             advice = f"did you mean {near[0]}?" if near else "delete it if it says nothing about the problem"
         expected = f"only keywords of a {problem.upper()} that can be solved"
         raise file.error(entry.line, _plain(keyword), expected, advice, Unsupported)
@@ -122,15 +121,8 @@ def _plain(word: str) -> str:
     return shown(word).strip("'")
 
 
-def _required(file: Sections, keyword: str) -> Entry:
-    entries = file.bodies if keyword.endswith("_SECTION") else file.header
-    if keyword not in entries:
-        raise file.error(None, f"no {keyword}", "one", "add it, or check that the file is complete")
-    return entries[keyword]
-
-
 def _count(file: Sections) -> int:
-    entry = _required(file, "DIMENSION")
+    entry = file.required("DIMENSION")
     # Nine digits are checked before int() sees them; nothing is allocated until as many numbers were found.
     if not re.fullmatch(r"[0-9]{1,9}", entry.value) or int(entry.value) == 0:
         expected = "a whole number from 1 to 999999999"
@@ -139,7 +131,7 @@ def _count(file: Sections) -> int:
 
 
 def _choice(file: Sections, keyword: str, allowed: Iterable[str]) -> str:
-    entry = _required(file, keyword)
+    entry = file.required(keyword)
     if (value := entry.value.upper().partition(" ")[0]) not in allowed:
         found, expected = f"{keyword}: {shown(entry.value)}", f"one of {', '.join(allowed)}"
         raise file.error(entry.line, found, expected, "no other is solved yet", Unsupported)
@@ -148,7 +140,6 @@ def _choice(file: Sections, keyword: str, allowed: Iterable[str]) -> str:
 
 def _table(file: Sections, section: str, n: int, columns: str) -> tuple[Ints, Floats]:
     """Node numbers ``[n]``, ascending, and values ``[n, columns]`` of a section whose rows start with a node number."""
-    _required(file, section)
     numbers, width = file.numbers(section), 1 + len(columns.split())
     if len(numbers) != n * width:
         found = f"{len(numbers)} numbers in {section}"
@@ -189,7 +180,6 @@ def _matrix(file: Sections, n: int) -> Floats:
     """Costs ``[n, n]``, symmetric, with a zero diagonal whatever filler the file has there."""
     section = "EDGE_WEIGHT_SECTION"
     form = _choice(file, "EDGE_WEIGHT_FORMAT", MATRIX_FORMATS)
-    _required(file, section)
     triangle = MATRIX_FORMATS[form]
     expected = n * n if triangle is None else n * (n + 1) // 2 - n * triangle[1]
     numbers = file.numbers(section)
@@ -234,7 +224,7 @@ def _demand(file: Sections, ids: Ints) -> Floats:
 def _depot(file: Sections, ids: Ints, demand: Floats) -> int:
     """Position of the depot in ``ids``."""
     section = "DEPOT_SECTION"
-    line = _required(file, section).line
+    line = file.required(section).line
     numbers = file.numbers(section)
     listed = numbers[: int(np.argmax(numbers == -1))] if (numbers == -1).any() else numbers
     if len(strange := np.setdiff1d(listed, ids)):
@@ -252,7 +242,7 @@ def _depot(file: Sections, ids: Ints, demand: Floats) -> int:
 
 
 def _capacity(file: Sections, ids: Ints, demand: Floats) -> float:
-    entry = _required(file, "CAPACITY")
+    entry = file.required("CAPACITY")
     if not is_number(entry.value) or float(entry.value) <= 0:
         raise file.error(entry.line, f"CAPACITY: {shown(entry.value)}", "a number above 0", "correct it")
     capacity = float(entry.value)

@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 EARTH_RADIUS = 6378.388
 """Kilometres, as in TSPLIB95."""
 PI = 3.141592
-"""TSPLIB95 fixes these digits; with more of them some published GEO costs are missed by one."""
+"""TSPLIB95 fixes these digits."""
 
 
 def euclidean(a: Floats, b: Floats) -> Floats:

@@ -179,6 +179,7 @@ def test_a_long_dimension_is_refused_fast(tmp_path: Path) -> None:
     assert time.perf_counter() - begin < 2
 
 
+SOLUTIONS = [(DATA / name).read_bytes() for name in ("eil51.opt.tour", "ulysses16.opt.tour", "P-n16-k8.sol")]
 MATERIAL = [
     (DATA / name).read_bytes()
     for name in ("burma14.tsp", "gr17.tsp", "bayg29.tsp", "eil7.vrp", "P-n16-k8.vrp", "ulysses16.tsp")
@@ -201,9 +202,9 @@ WORDS = [
 
 
 @st.composite
-def damaged(draw: st.DrawFn) -> bytes:
+def damaged(draw: st.DrawFn, material: list[bytes]) -> bytes:
     """A real file after a few accidents."""
-    data = draw(st.sampled_from(MATERIAL))
+    data = draw(st.sampled_from(material))
     for _ in range(draw(st.integers(1, 4))):
         accident = draw(st.sampled_from(["cut", "drop", "repeat", "swap", "word", "byte", "insert"]))
         lines = data.split(b"\n")
@@ -230,7 +231,7 @@ def damaged(draw: st.DrawFn) -> bytes:
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(data=damaged() | st.binary(max_size=300), suffix=st.sampled_from([".tsp", ".csv", ".npy"]))
+@given(data=damaged(MATERIAL) | st.binary(max_size=300), suffix=st.sampled_from([".tsp", ".csv", ".npy"]))
 def test_damaged_files_give_an_instance_or_one_line(
     tmp_path_factory: pytest.TempPathFactory, data: bytes, suffix: str
 ) -> None:
@@ -245,3 +246,21 @@ def test_damaged_files_give_an_instance_or_one_line(
     else:
         nodes = np.arange(instance.n)
         assert np.isfinite(instance.distance(nodes[:, None], nodes)).all()
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=damaged(SOLUTIONS) | st.binary(max_size=300), name=st.sampled_from(["eil51.tsp", "P-n16-k8.vrp"]))
+def test_damaged_solutions_give_whole_routes_or_one_line(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes, name: str
+) -> None:
+    path = tmp_path_factory.mktemp("fuzz") / "x.sol"
+    path.write_bytes(data)
+    instance = read(DATA / name)
+    try:
+        routes = read_solution(path, instance)
+    except InvalidInstance as error:
+        assert str(error).startswith(str(path))
+        assert "\n" not in str(error)
+    else:
+        first = 0 if instance.demand is None else 1
+        assert sorted(node for route in routes for node in route) == list(range(first, instance.n))

@@ -126,6 +126,7 @@ def test_dialects_of_routes(tmp_path: Path, head: str, cost: str) -> None:
         ("", False, None, "no TOUR_SECTION"),
         ("", True, None, "expected lines 'Route #1: ...'"),
         ("Route #1: 1 2 3", False, None, "no TOUR_SECTION"),
+        ("EOF\nTOUR_SECTION\n1 2 3 4", False, None, "no TOUR_SECTION"),
         ("TOUR_SECTION\n1 2 3 4\n-1", True, None, "a TSPLIB tour, expected lines"),
         ("TOUR_SECTION\n1 2\n3\n-1", False, None, "no visit to 4, expected all nodes"),
         ("TOUR_SECTION\n1 2\n3 9\n4\n-1", False, 3, "node 9, expected each node of some once"),

@@ -293,7 +293,11 @@ UNSOLVED = [
     (SQUARE, swap("TYPE : TSP", "TYPE : ATSP"), "file:2: found TYPE: ATSP"),
     (SQUARE, swap("TYPE : TSP", "TYPE : HCP"), "file:2: found TYPE: HCP"),
     (SQUARE, swap("TYPE : TSP", "TYPE : SOP"), "file:2: found TYPE: SOP"),
-    (SQUARE, swap("TYPE : TSP", "TYPE : TOUR"), "a tour is a solution"),
+    (
+        SQUARE,
+        swap("TYPE : TSP", "TYPE : TOUR"),
+        "file:2: found TYPE: TOUR, expected TSP or CVRP; other types are not solved yet",
+    ),
     (SQUARE, swap("TYPE : TSP", "TYPE : VRPTW"), "file:2: found TYPE: VRPTW"),
     (SQUARE, swap("EOF", "FIXED_EDGES_SECTION\n1 2\n-1"), "file:10: found FIXED_EDGES_SECTION"),
     (SQUARE, swap("EOF", "FIXED_EDGES :\n1 2\n-1"), "file:10: found FIXED_EDGES,"),
