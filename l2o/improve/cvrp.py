@@ -1,0 +1,90 @@
+"""Improve routes by ruin and recreate, annealed; see the kernels for how and after whom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from l2o.improve import Report, Routes, kernels_cvrp, random
+from l2o.improve.metric import metric
+from l2o.improve.neighbours import nearest
+from l2o.improve.run import Clock, Found, in_threads
+from l2o.problems.instance import Instance
+
+NEIGHBOURS = 64
+HOT, COLD = 1.0, 0.01
+"""Temperature at the start and at the end, in units of the mean cost of a leg of the solution given."""
+SLACK = 1e-10
+"""Relative; loads are sums and may be off by a rounding error."""
+TINY, TINY_RUINS = 9, 2_000
+"""Up to so many customers, so many ruins are enough to end the search."""
+_CHUNK = 500
+"""Ruins between two looks at the clock: about 10 ms."""
+
+
+def improve(
+    instance: Instance,
+    routes: Routes,
+    *,
+    deadline: float,
+    seed: int,
+    threads: int = 1,
+    report: Report | None = None,
+    stop: Callable[[], bool] | None = None,
+    iterations: int | None = None,
+) -> Routes:
+    """See :func:`l2o.improve.improve`; ``routes`` hold customers without the depot, any number of vehicles."""
+    assert instance.demand is not None and instance.capacity is not None
+    n, demand, capacity = instance.n, np.array(instance.demand), instance.capacity * (1 + SLACK)
+    clock = Clock(deadline, stop)
+    if n <= 2 or clock.over():
+        return routes
+    if n - 1 <= TINY:
+        iterations = min(TINY_RUINS, TINY_RUINS if iterations is None else iterations)
+    near = nearest(instance, NEIGHBOURS, clock.over)
+    if near is None:
+        return routes
+    distances = metric(instance)
+    given = [list(route) for route in routes if route]
+    mean_leg = _cost(instance, routes) / (n - 1 + len(given))
+
+    def run(thread: int, found: Found) -> None:
+        search = kernels_cvrp.search(distances, near, demand, capacity, given, random.state(seed, thread))
+
+        def best() -> Routes:
+            return tuple(tuple(route) for route in kernels_cvrp.best(search))
+
+        begin, ruins = clock.now(), 0
+        while not clock.over() and (iterations is None or ruins < iterations):
+            if iterations is None:
+                progress = (clock.now() - begin) / max(deadline - begin, 1e-9)
+            else:
+                progress = ruins / iterations
+            chunk = _CHUNK if iterations is None else min(_CHUNK, iterations - ruins)
+            kernels_cvrp.ruins(search, chunk, mean_leg * HOT * (COLD / HOT) ** min(1.0, progress))
+            ruins += chunk
+            found(kernels_cvrp.best_cost(search), best)
+
+    return in_threads(run, threads, routes, lambda routes: _cost(instance, routes), report, n)
+
+
+def _cost(instance: Instance, routes: Routes) -> float:
+    path = np.concatenate([np.array((0, *route)) for route in routes])
+    return float(instance.distance(path, np.roll(path, -1)).sum())
+
+
+def warm_up() -> None:
+    """Compile everything by a run on eight nodes."""
+    coords = np.random.default_rng(0).random((8, 2))
+    example = Instance(
+        "example",
+        "cvrp",
+        "EUC_2D",
+        "none",
+        np.arange(8),
+        coords=coords,
+        demand=np.append(0.0, np.ones(7)),
+        capacity=3.0,
+    )
+    improve(example, ((1, 2, 3), (4, 5, 6), (7,)), deadline=float("inf"), seed=0)

@@ -1,0 +1,348 @@
+"""Ruin and recreate for the CVRP, compiled: slack induction by string removals, with simulated annealing.
+
+Source: J. Christiaens, G. Vanden Berghe, "Slack induction by string removals for vehicle routing problems",
+Transportation Science 54(2), 2020. Unlike there, a customer is first offered the places beside its near neighbours, and
+all places only if none of these has room; and what a ruin changed is undone from a journal.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from l2o.improve.jit import njit
+from l2o.improve.metric import Metric, between
+from l2o.improve.random import below, uniform
+from l2o.problems.instance import Floats, Ints
+
+_CHANGES, _ABSENT, _EMPTY, _USED, _RUIN, _SAVED = range(6)
+_CURRENT, _BEST, _CAPACITY = range(3)
+_REMOVED = 10.0
+"""Customers that a ruin removes, on average."""
+_LONGEST = 10.0
+"""Customers in one removed string, at most."""
+_SPLIT = 0.5
+"""How often a string is removed in two parts."""
+_WIDEN = 0.01
+"""How often the part kept between them grows by one more."""
+_BLINK = 0.01
+"""How often a place is overlooked."""
+_BESIDE = 20
+"""Near neighbours beside which a customer may be put."""
+
+
+class Search(NamedTuple):
+    """All that a search remembers between two calls; arrays, changed in place.
+
+    Routes are rings: stop ``n + r`` is the depot as the beginning and the end of route ``r``. Customers keep their
+    numbers, and there are as many routes as nodes, most of them empty.
+    """
+
+    metric: Metric
+    near: Ints
+    """``[n, k]`` nearest other nodes, nearest first."""
+    demand: Floats
+    after: Ints
+    """``[2 n]`` the next stop."""
+    before: Ints
+    """``[2 n]`` the stop before."""
+    route: Ints
+    """``[2 n]`` the route of a stop, -1 for a customer that was removed."""
+    load: Floats
+    size: Ints
+    best: Ints
+    """``[2 n]`` the best ``after``, as far as it is saved (``notes[_SAVED]``); else ``after`` itself is the best."""
+    ruined: Ints
+    """``[n]`` the last ruin that removed something from the route."""
+    empty: Ints
+    """A stack that holds all empty routes, and perhaps some that are not empty any more."""
+    stacked: NDArray[np.bool_]
+    absent: Ints
+    """Customers removed and not yet put back."""
+    key: Floats
+    """By what these are sorted."""
+    journal: Ints
+    """``[m, 2]`` a customer and the stop behind which it was removed, or -1 if it was put in."""
+    notes: Ints
+    """Counters, see the names above."""
+    costs: Floats
+    """Cost of the routes, cost of the best ones, capacity."""
+    rng: NDArray[np.uint64]
+
+
+def search(
+    metric: Metric, near: Ints, demand: Floats, capacity: float, routes: list[list[int]], rng: NDArray[np.uint64]
+) -> Search:
+    """Everything set up for ``routes`` of customers, none of them empty."""
+    n = len(demand)
+    ring = np.arange(2 * n)
+    s = Search(
+        metric=metric,
+        near=near,
+        demand=demand,
+        after=ring.copy(),
+        before=ring.copy(),
+        route=np.concatenate([np.full(n, -1), np.arange(n)]),
+        load=np.zeros(n),
+        size=np.zeros(n, np.int64),
+        best=ring.copy(),
+        ruined=np.zeros(n, np.int64),
+        empty=np.arange(n)[::-1].copy(),
+        stacked=np.ones(n, np.bool_),
+        absent=np.empty(n, np.int64),
+        key=np.empty(n),
+        journal=np.empty((2 * n, 2), np.int64),
+        notes=np.array([0, 0, n, 0, 0, 0]),
+        costs=np.array([0.0, 0.0, capacity]),
+        rng=rng,
+    )
+    sizes = [len(route) for route in routes]
+    _fill(s, np.concatenate(routes), np.repeat(np.arange(len(routes)), sizes))
+    return s
+
+
+def best(s: Search) -> list[list[int]]:
+    """The best routes found so far."""
+    n = len(s.demand)
+    after = (s.best if s.notes[_SAVED] else s.after).tolist()
+    routes = []
+    for depot in range(n, 2 * n):
+        if after[depot] != depot:
+            route = []
+            stop = after[depot]
+            while stop < n:
+                route.append(stop)
+                stop = after[stop]
+            routes.append(route)
+    return routes
+
+
+def best_cost(s: Search) -> float:
+    """Their cost, up to rounding errors of the sum of changes."""
+    return float(s.costs[_BEST])
+
+
+@njit
+def _fill(s: Search, customers: Ints, routes: Ints) -> None:
+    n = len(s.demand)
+    for i in range(len(customers)):
+        c, depot = customers[i], n + routes[i]
+        s.costs[_CURRENT] += _detour(s, c, s.before[depot], depot)
+        _put(s, c, s.before[depot])
+    s.costs[_BEST] = s.costs[_CURRENT]
+
+
+@njit
+def _leg(s: Search, a: int, b: int) -> float:
+    n = len(s.demand)
+    return between(s.metric, a if a < n else 0, b if b < n else 0)
+
+
+@njit
+def _detour(s: Search, c: int, a: int, b: int) -> float:
+    """What it costs to go from stop ``a`` to ``b`` by way of customer ``c``."""
+    direct = 0.0 if a == b else _leg(s, a, b)
+    return _leg(s, a, c) + _leg(s, c, b) - direct
+
+
+@njit
+def _put(s: Search, c: int, a: int) -> None:
+    """Let customer ``c`` follow stop ``a``."""
+    b, r = s.after[a], s.route[a]
+    s.after[a] = s.before[b] = c
+    s.before[c], s.after[c], s.route[c] = a, b, r
+    s.load[r] += s.demand[c]
+    s.size[r] += 1
+    if s.size[r] == 1:
+        s.notes[_USED] += 1
+
+
+@njit
+def _take(s: Search, c: int) -> None:
+    """Take customer ``c`` out of its route."""
+    a, b, r = s.before[c], s.after[c], s.route[c]
+    s.after[a], s.before[b], s.route[c] = b, a, -1
+    s.load[r] -= s.demand[c]
+    s.size[r] -= 1
+    if s.size[r] == 0:
+        s.load[r] = 0.0
+        s.notes[_USED] -= 1
+        if not s.stacked[r]:
+            s.stacked[r] = True
+            s.empty[s.notes[_EMPTY]] = r
+            s.notes[_EMPTY] += 1
+
+
+@njit
+def _note(s: Search, c: int, behind: int) -> None:
+    s.journal[s.notes[_CHANGES], 0], s.journal[s.notes[_CHANGES], 1] = c, behind
+    s.notes[_CHANGES] += 1
+
+
+@njit
+def _undo(s: Search) -> None:
+    for i in range(s.notes[_CHANGES] - 1, -1, -1):
+        c, behind = s.journal[i, 0], s.journal[i, 1]
+        if behind < 0:
+            _take(s, c)
+        else:
+            _put(s, c, behind)
+
+
+@njit
+def _remove(s: Search, c: int) -> None:
+    a, b = s.before[c], s.after[c]
+    s.costs[_CURRENT] -= _detour(s, c, a, b)
+    _note(s, c, a)
+    _take(s, c)
+    s.absent[s.notes[_ABSENT]] = c
+    s.notes[_ABSENT] += 1
+
+
+@njit
+def _remove_string(s: Search, c: int, length: int) -> None:
+    """Remove ``length`` customers around ``c`` from its route, in one string or in two with some kept between."""
+    n = len(s.demand)
+    size = s.size[s.route[c]]
+    kept = 0
+    if length > 1 and length < size and uniform(s.rng) < _SPLIT:
+        kept = 1
+        while length + kept < size and uniform(s.rng) < _WIDEN:
+            kept += 1
+    span = length + kept
+    # How many customers stand before c in the route, and after it, as far as that matters.
+    left = right = 0
+    first = c
+    while left < span - 1 and s.before[first] < n:
+        first = s.before[first]
+        left += 1
+    stop = c
+    while right < span - 1 and s.after[stop] < n:
+        stop = s.after[stop]
+        right += 1
+    # The string begins ``back`` customers before c; it must not reach beyond either end of the route.
+    least = max(0, span - 1 - right)
+    back = least + below(s.rng, left - least + 1)
+    for _ in range(left - back):
+        first = s.after[first]
+    begin = 1 + below(s.rng, length - 1) if kept > 0 else span
+    stop = first
+    for i in range(span):
+        following = s.after[stop]
+        if i < begin or i >= begin + kept:
+            _remove(s, stop)
+        stop = following
+
+
+@njit
+def _ruin(s: Search) -> None:
+    n, k = s.near.shape
+    s.notes[_RUIN] += 1
+    longest = min(_LONGEST, (n - 1) / s.notes[_USED])
+    strings = 1 + int(uniform(s.rng) * (4.0 * _REMOVED / (1.0 + longest) - 1.0))
+    seed = 1 + below(s.rng, n - 1)
+    for i in range(-1, k):
+        c = seed if i < 0 else s.near[seed, i]
+        r = s.route[c] if c > 0 else -1
+        if r < 0 or s.ruined[r] == s.notes[_RUIN]:
+            continue
+        s.ruined[r] = s.notes[_RUIN]
+        _remove_string(s, c, 1 + int(uniform(s.rng) * min(float(s.size[r]), longest)))
+        strings -= 1
+        if strings == 0:
+            break
+
+
+@njit
+def _sort_absent(s: Search) -> None:
+    """In one of the orders of the paper: at random, by demand, the furthest from the depot first, or the nearest."""
+    count = s.notes[_ABSENT]
+    order = below(s.rng, 11)
+    for i in range(count):
+        c = s.absent[i]
+        if order < 4:
+            key = uniform(s.rng)
+        elif order < 8:
+            key = -s.demand[c]
+        elif order < 10:
+            key = -between(s.metric, 0, c)
+        else:
+            key = between(s.metric, 0, c)
+        j = i
+        while j > 0 and s.key[j - 1] > key:
+            s.absent[j], s.key[j] = s.absent[j - 1], s.key[j - 1]
+            j -= 1
+        s.absent[j], s.key[j] = c, key
+
+
+@njit
+def _empty_route(s: Search) -> int:
+    while True:
+        r = s.empty[s.notes[_EMPTY] - 1]
+        if s.size[r] == 0:
+            return int(r)
+        s.stacked[r] = False
+        s.notes[_EMPTY] -= 1
+
+
+@njit
+def _insert(s: Search, c: int) -> None:
+    """Put ``c`` where the detour is shortest among the places with room that are not overlooked, or open a route."""
+    n = len(s.demand)
+    room = s.costs[_CAPACITY] - s.demand[c]
+    best, place = np.inf, -1
+    for i in range(min(_BESIDE, s.near.shape[1])):
+        v = s.near[c, i]
+        if v == 0 or s.route[v] < 0 or s.load[s.route[v]] > room:
+            continue
+        for side in range(2):
+            a = v if side == 0 else s.before[v]
+            if uniform(s.rng) < _BLINK:
+                continue
+            detour = _detour(s, c, a, s.after[a])
+            if detour < best:
+                best, place = detour, a
+    if place < 0:
+        for v in range(1, n):
+            if s.route[v] >= 0 and s.load[s.route[v]] <= room and uniform(s.rng) >= _BLINK:
+                detour = _detour(s, c, v, s.after[v])
+                if detour < best:
+                    best, place = detour, v
+    alone = 2.0 * between(s.metric, 0, c)
+    if alone < best:
+        best, place = alone, n + _empty_route(s)
+    s.costs[_CURRENT] += best
+    _note(s, c, -1)
+    _put(s, c, place)
+
+
+@njit
+def ruins(s: Search, count: int, heat: float) -> None:
+    """``count`` times: remove strings of customers near each other, put them back, and keep the result or undo it all.
+
+    A worse solution is kept with the probability that simulated annealing gives it at temperature ``heat``. The best
+    one is saved when it is about to be left for a worse one, which is refused that time.
+    """
+    for _ in range(count):
+        before = s.costs[_CURRENT]
+        s.notes[_CHANGES] = s.notes[_ABSENT] = 0
+        _ruin(s)
+        _sort_absent(s)
+        for i in range(s.notes[_ABSENT]):
+            _insert(s, s.absent[i])
+        after = s.costs[_CURRENT]
+        if after > before:
+            keep = after < before - heat * np.log(1.0 - uniform(s.rng))
+            leaving_best = before <= s.costs[_BEST] and not s.notes[_SAVED]
+            if not keep or leaving_best:
+                _undo(s)
+                s.costs[_CURRENT] = before
+                if keep:
+                    for i in range(len(s.after)):
+                        s.best[i] = s.after[i]
+                    s.notes[_SAVED] = 1
+        elif after < s.costs[_BEST]:
+            s.costs[_BEST] = after
+            s.notes[_SAVED] = 0
