@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from l2o.models.patch import Patch, cut
+from l2o.models.patch import CANDIDATES, Patch, cut
 from l2o.models.policy import Policy
 from l2o.problems.base import Graph, Problem, Routes
 
@@ -26,7 +26,7 @@ class Construction:
     moves: Tensor
     """``[T, P]`` ways gone."""
     legs: Tensor
-    """``[T + 1, P]`` length of each decision and of the way home."""
+    """``[T + 1, P]`` length of each decision and of the way home, from the start state on."""
     kept: list[Decision]
     """Decisions set aside for learning."""
 
@@ -73,22 +73,20 @@ def construct(
         stop: called with the number of decisions taken; True gives up and returns None.
     """
     state = problem.start(graph, row, first)
-    neighbours = policy.neighbours(graph)
+    neighbours, memory = policy.neighbours(graph), policy.encode(graph)
     steps = state.left
     nodes = row.new_empty(steps, len(row))
     moves = row.new_empty(steps, len(row))
     legs = graph.pos.new_empty(steps + 1, len(row))
-    # A tour's first leg is free of choice; where a start is more than standing at the depot it has a length already.
-    legs[0] = 0
     kept: list[Decision] = []
     for time in range(steps):
         if stop is not None and stop(time):
             return None
         patch = cut(problem, graph, state, neighbours, policy.config.candidates)
-        logits = policy(patch).flatten(1)
+        logits = policy(patch, memory).flatten(1)
         choice = logits.argmax(dim=1) if noise is None else draw(logits, noise[time])
         place, moves[time] = choice // problem.moves, choice % problem.moves
-        nodes[time] = patch.node[:, 2:].gather(1, place.unsqueeze(1)).squeeze(1)
+        nodes[time] = patch.node[:, CANDIDATES:].gather(1, place.unsqueeze(1)).squeeze(1)
         legs[time] = problem.legs(graph, state, nodes[time].unsqueeze(1))[:, 0].gather(1, moves[time].unsqueeze(1)).squeeze(1)
         if keep is not None:
             index = keep[time].nonzero().squeeze(1)

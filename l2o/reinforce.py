@@ -16,7 +16,7 @@ from l2o.credit import advantages
 from l2o.data import Batch
 from l2o.models.patch import Patch
 from l2o.models.policy import Policy
-from l2o.problems.base import Problem
+from l2o.problems.base import Graph, Problem
 from l2o.recipe import Recipe
 from l2o.validation import ValidationSet
 
@@ -61,7 +61,7 @@ class Reinforce(lightning.LightningModule):
                 self.problem, self.policy, batch.graph, batch.row, batch.first, noise=batch.noise, keep=batch.keep
             )
         assert construction is not None
-        gradients = self.policy_gradient(construction, batch.graph.n)
+        gradients = self.policy_gradient(construction, batch.graph)
         self._count(construction, batch)
         self.log("cost", construction.cost.mean(), prog_bar=True)
         # Linear in the parameters with just these slopes: memory never holds more than one chunk's graph, while
@@ -78,23 +78,32 @@ class Reinforce(lightning.LightningModule):
         assert made is not None
         self.log(f"gap/{batch.name}", batch.gap(made.cost), batch_size=len(rows), sync_dist=True)
 
-    def policy_gradient(self, construction: Construction, n: int) -> list[Tensor]:
+    def policy_gradient(self, construction: Construction, graph: Graph) -> list[Tensor]:
         """Gradient of ``- mean over the kept decisions of advantage * log-likelihood`` for every parameter."""
-        gain = advantages(construction, n, self.recipe.model.candidates, self.recipe.objective.credit)
+        gain = advantages(construction, graph.n, self.recipe.model.candidates, self.recipe.objective.credit)
         patch = Patch.cat([d.patch for d in construction.kept])
         choice = torch.cat([d.choice for d in construction.kept])
-        parameters = list(self.policy.parameters())
-        total = [torch.zeros_like(p) for p in parameters]
+        with torch.enable_grad(), self.autocast():
+            memory = self.policy.encode(graph)
+        # Chunks stop at the encoder's output, whose gradient is collected and passed on once.
+        leaf = None if memory is None else memory.detach().requires_grad_()
+        weights = [p for name, p in self.policy.named_parameters() if not name.startswith("encoder.")]
+        inputs = weights if leaf is None else [*weights, leaf]
+        total = [torch.zeros_like(p) for p in inputs]
         for part in torch.arange(len(patch), device=gain.device).split(self.recipe.objective.chunk):
             with torch.enable_grad():
                 with self.autocast():
-                    logits = self.policy(patch[part])
+                    logits = self.policy(patch[part], leaf)
                 chosen = logits.float().flatten(1).log_softmax(1).gather(1, choice[part].unsqueeze(1)).squeeze(1)
                 loss = -(chosen * gain[part]).sum() / len(patch)
-                gradients = torch.autograd.grad(loss, parameters)
+                gradients = torch.autograd.grad(loss, inputs)
             for sum_, gradient in zip(total, gradients, strict=True):
                 sum_ += gradient
-        return total
+        slopes = dict(zip(weights, total, strict=False))
+        if memory is not None and self.policy.encoder is not None:
+            encoder = list(self.policy.encoder.parameters())
+            slopes |= zip(encoder, torch.autograd.grad(memory, encoder, total[-1].to(memory.dtype)), strict=True)
+        return [slopes[p] for p in self.policy.parameters()]
 
     def autocast(self) -> torch.autocast:
         """bf16 matrix products where the recipe says so."""

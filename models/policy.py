@@ -35,6 +35,10 @@ class PolicyConfig:
     """Rank of the furthest of them among the unvisited nodes."""
     coordinates: bool = False
     """Whether the layers move coordinates (eq. 4 of the EGNN paper)."""
+    encoder: int = 0
+    """EGNN layers over the k-NN graph of the whole instance, run once before the first decision; 0 for none."""
+    neighbours: int = 10
+    """Neighbours of a node in that graph."""
 
 
 class Policy(nn.Module):
@@ -51,11 +55,21 @@ class Policy(nn.Module):
             EGNN(width, config.message, 3, coordinates=config.coordinates and layer < config.depth - 1)
             for layer in range(config.depth)
         )
+        self.encoder: nn.Module | None = None
+        if config.encoder:
+            # Imported where it is wanted: PyG takes longer to load than most files take to solve.
+            from l2o.models.encoder import InstanceEncoder
+
+            self.encoder = InstanceEncoder(width, config.message, config.encoder, config.neighbours)
         self.norm = nn.LayerNorm(width)
         self.head = nn.Sequential(nn.Linear(2 * width, width), nn.SiLU(), nn.Linear(width, moves))
         nn.init.zeros_(cast(nn.Linear, self.head[-1]).weight)
         nn.init.zeros_(cast(nn.Linear, self.head[-1]).bias)
         self.sharpness = nn.Parameter(torch.tensor(2.0))
+
+    def encode(self, graph: Graph) -> Tensor | None:
+        """``[B, n, width]`` what the instance encoder says of every node, or None where there is no encoder."""
+        return None if self.encoder is None else self.encoder(graph)
 
     def neighbours(self, graph: Graph) -> Neighbours:
         """What :func:`l2o.models.patch.cut` needs to find the nodes of this policy's patches."""
@@ -63,8 +77,8 @@ class Policy(nn.Module):
         ranks = context_ranks(config.candidates, config.context, config.reach, graph.pos.device)
         return Neighbours(graph, ranks, limit=4 * config.reach)
 
-    def forward(self, patch: Patch) -> Tensor:
-        """Logits, ``-inf`` where not allowed."""
+    def forward(self, patch: Patch, memory: Tensor | None = None) -> Tensor:
+        """Logits, ``-inf`` where not allowed. ``memory`` is what :meth:`encode` gave for the instances."""
         last = CANDIDATES + self.config.candidates
         dtype = self.role.dtype
         pos = patch.pos.to(dtype)
@@ -72,6 +86,8 @@ class Policy(nn.Module):
         edge = torch.stack([torch.exp(-distance), torch.exp(-2 * distance.square()), torch.log1p(distance)], dim=-1)
 
         h = self.enter(torch.cat([patch.x.to(dtype), self._measures(distance, patch.valid)], dim=-1)) + self._roles(pos)
+        if memory is not None:
+            h = h + memory[patch.row.unsqueeze(1), patch.node]
         for layer in self.layers:
             h, pos = layer(h, pos, patch.valid, edge)
         h = self.norm(h)
