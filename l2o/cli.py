@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
@@ -27,8 +28,8 @@ def _version(wanted: bool) -> None:
 
 
 def _seconds(value: float | None) -> float | None:
-    if value is not None and not value >= 0:
-        raise typer.BadParameter(f"found {value:g}, expected seconds from 0 up, or inf")
+    if value is not None and not 0 <= value < math.inf:
+        raise typer.BadParameter(f"found {value:g}, expected seconds from 0 up")
     return value
 
 
@@ -81,7 +82,8 @@ def solve(
             "-t",
             metavar="S",
             callback=_seconds,
-            help="Seconds per file, start-up included. Default: 5, above 500 nodes n / 100; none with --no-improve.",
+            help="Seconds per file, start-up included. Default: 5, above 500 nodes n / 100; with --no-improve or "
+            "--iterations no limit.",
         ),
     ] = None,
     starts: Annotated[
@@ -92,10 +94,15 @@ def solve(
     improve: Annotated[
         bool, typer.Option("--improve/--no-improve", help="Local search until time is up, or the policy alone.")
     ] = True,
+    iterations: Annotated[
+        int | None, typer.Option(min=0, help="End the local search after so many kicks per thread.")
+    ] = None,
     seed: Annotated[
         int,
         typer.Option(
-            min=0, help="Of all that is random. Equal seeds give equal answers unless time cuts the search short."
+            min=0,
+            max=2**32 - 1,
+            help="Of all that is random. Equal seeds give equal answers unless time cuts the search short.",
         ),
     ] = 0,
     initial: Annotated[
@@ -115,7 +122,7 @@ def solve(
         bool, typer.Option("--json", help="Print one JSON document per file instead of the summary.")
     ] = False,
     device: Annotated[str, typer.Option(help="Where the policy runs: cpu, cuda, cuda:1, ...")] = "cpu",
-    threads: Annotated[int | None, typer.Option(min=1, help="Default: one per core.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, max=1024, help="Default: one per core.")] = None,
     rounding: Annotated[
         str | None,
         typer.Option(
@@ -134,7 +141,19 @@ def solve(
     from l2o.solve_files import Request, solve_files
 
     request = Request(
-        model, time_limit, starts, samples, improve, seed, initial, as_json, device, threads, rounding, quiet
+        model,
+        time_limit,
+        starts,
+        samples,
+        improve,
+        iterations,
+        seed,
+        initial,
+        as_json,
+        device,
+        threads,
+        rounding,
+        quiet,
     )
     raise typer.Exit(solve_files(files, output or [], request, started=STARTED))
 
@@ -154,6 +173,8 @@ def plot(
 
 def main() -> NoReturn:
     """Run a command and leave with its exit code; what can be told in one line is."""
+    # Threads that wait for each other busily come to a standstill when other programs want the cores too.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         code = _run()
         sys.stdout.flush()

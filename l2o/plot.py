@@ -43,10 +43,13 @@ def plane(instance: Instance) -> Floats:
 
 def draw(path: Path, instance: Instance, routes: Routes | None, cost: float | None) -> None:
     """Draw the nodes of ``instance`` and, if given, ``routes`` and what they ``cost``, into a .png or .svg file."""
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     points = plane(instance)
-    figure = Figure(figsize=(8, 8), layout="constrained", facecolor=PAPER)
+    wide, high = np.ptp(points, axis=0)
+    height = float(np.clip(8 * high / wide, 3, 12)) if wide > 0 else 8.0
+    figure = Figure(figsize=(8, height + 0.4), layout="constrained", facecolor=PAPER)
     axes = figure.add_subplot()
     diameter = float(np.clip(60 / np.sqrt(instance.n), 0.5, 5.0))
     if routes is not None and instance.n > 1:
@@ -59,8 +62,9 @@ def draw(path: Path, instance: Instance, routes: Routes | None, cost: float | No
     axes.set_aspect("equal", adjustable="datalim")
     axes.margins(0.03)
     axes.set_axis_off()
-    axes.set_title(title(instance, routes, cost), fontsize=13, color=INK)
-    figure.savefig(path, dpi=150)
+    axes.set_title(title(instance, routes, cost), fontsize=12, color=INK)
+    with rc_context({"svg.fonttype": "none"}):
+        figure.savefig(path, dpi=150)
 
 
 def title(instance: Instance, routes: Routes | None, cost: float | None) -> str:
@@ -71,7 +75,7 @@ def title(instance: Instance, routes: Routes | None, cost: float | None) -> str:
     if cost is not None:
         parts.append(f"cost {amount(cost)}")
     if cost is not None and instance.best_known:
-        parts.append(f"{100 * (cost / instance.best_known - 1):.2f} % above the best known")
+        parts.append(f"gap {100 * (cost / instance.best_known - 1):.2f} %")
     return "  ·  ".join(parts)
 
 

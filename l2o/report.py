@@ -47,7 +47,8 @@ def summary(instance: Instance, solution: Solution, model: str, written: list[st
         lines.append(f"  best known  {amount(instance.best_known)}{above} ({instance.best_known_source})")
     if instance.demand is not None:
         lines.append(f"  routes      {len(solution.routes)}")
-    lines.append(f"  found by    {solution.solver} (model {model})")
+    lines.append(f"  found by    {solution.solver}")
+    lines.append(f"  model       {model}")
     lines.append(f"  seconds     {solution.seconds:.1f}")
     lines += [f"  written to  {path}" for path in written]
     return "\n".join(lines)

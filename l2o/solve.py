@@ -18,6 +18,7 @@ from torch import Tensor
 from l2o import problems
 from l2o.clock import Clock, attend
 from l2o.construct import construct
+from l2o.heuristics import nearest_neighbour
 from l2o.improve import compiled, warm_up
 from l2o.improve import improve as local_search
 from l2o.models.policy import Policy
@@ -29,6 +30,8 @@ WIDTH = 256
 """Most constructions that advance together."""
 AREA = 1 << 21
 """Most nodes (constructions times n) of those that do: bounds memory."""
+CROWD = 32
+"""Constructions side by side from which on more threads pay: sharing out small work costs more than it saves."""
 UNHURRIED = 10
 """First decisions of a construction, whose pace says little."""
 
@@ -89,12 +92,12 @@ def solve(
         best.offer(initial, "initial solution")
 
     def work() -> None:
-        torch.set_num_threads(threads)
-        for routes, solver in constructions(problem, policy, instance, starts, samples, seed, clock, watcher, improve):
+        built = constructions(problem, policy, instance, starts, samples, seed, threads, clock, watcher, improve)
+        for routes, solver in built:
             best.offer(routes, solver)
-        if not improve:
+        if not improve or clock.over():
             return
-        routes, solver = best.found or fallback(instance)
+        routes, solver = best.found or (nearest_neighbour(instance), "nearest neighbour")
         best.offer(routes, solver)
         if not compiled(problem.name):
             watcher.phase("compiling the local search, once on this machine")
@@ -114,15 +117,8 @@ def solve(
 
     attend(work, clock)
     if best.found is None:
-        best.offer(*fallback(instance))
+        best.offer(nearest_neighbour(instance), "nearest neighbour")
     return best.solution()
-
-
-def fallback(instance: Instance) -> tuple[Routes, str]:
-    """A solution within moments, for when there is no time for the policy."""
-    from l2o.heuristics import nearest_neighbour
-
-    return nearest_neighbour(instance), "nearest neighbour"
 
 
 def constructions(
@@ -132,6 +128,7 @@ def constructions(
     starts: int,
     samples: int,
     seed: int,
+    threads: int,
     clock: Clock,
     watcher: Watcher,
     improving: bool,
@@ -160,6 +157,7 @@ def constructions(
         row = torch.zeros_like(first)
         steps = problem.start(graph, row, first).left
         noise = torch.rand(steps, len(first), generator=generator).to(graph.pos.device) if random else None
+        torch.set_num_threads(threads if len(first) >= CROWD else 1)
         patience = Patience(clock, watcher, solver, steps, until)
         built = construct(problem, policy, graph, row, first, noise=noise, stop=patience)
         if built is None:

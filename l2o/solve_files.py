@@ -30,6 +30,7 @@ class Request:
     starts: int | None
     samples: int
     improve: bool
+    iterations: int | None
     seed: int
     initial: str | None
     json: bool
@@ -62,21 +63,19 @@ def solve_file(file: str, paths: Sequence[Path], request: Request, *, started: f
     outputs.check_kind(paths, instance)
     initial = None if request.initial is None else read_solution(request.initial, instance)
     with Interrupt() as interrupt:
-        from l2o.solve import default_time_limit, solve
+        from l2o.solve import solve
 
         checkpoint = chosen(request, instance)
         constructs = request.starts is not None or request.samples > 0 or not request.improve or initial is None
-        limit = request.time_limit
-        if limit is None:
-            limit = default_time_limit(instance.n) if request.improve else float("inf")
         with watcher(outputs.stem(file), started, instance.best_known, quiet=request.quiet) as listener:
             solution = solve(
                 instance,
                 checkpoint.policy,
-                time_limit=limit,
+                time_limit=request.time_limit,
                 starts=(request.starts or 1) if constructs else 0,
                 samples=request.samples,
                 improve=request.improve,
+                iterations=request.iterations,
                 initial=initial,
                 seed=request.seed,
                 threads=request.threads,

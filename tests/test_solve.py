@@ -1,0 +1,216 @@
+"""From an instance to a checked solution: always one, never a wrong one, the same for the same seed."""
+
+import itertools
+import math
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from l2o import problems
+from l2o import solve as solving
+from l2o.files import read, read_solution
+from l2o.models.patch import Neighbours, Patch
+from l2o.models.policy import Policy, PolicyConfig
+from l2o.problems.base import Graph
+from l2o.problems.instance import Infeasible, Instance, Solution, Unsupported
+from l2o.solve import default_time_limit, solve
+
+DATA = Path(__file__).parent / "data"
+
+
+def untrained(problem: str) -> Policy:
+    torch.manual_seed(0)
+    rules = problems.find(problem)
+    return Policy(PolicyConfig(), features=rules.features, moves=rules.moves).eval()
+
+
+def cities(n: int, seed: int = 0, metric: str = "EUC_2D") -> Instance:
+    coords = np.random.default_rng(seed).uniform(0, 1000, (n, 2)).round()
+    return Instance(f"random{n}", "tsp", metric, "nearest", np.arange(1, n + 1), coords=coords)
+
+
+def customers(n: int, seed: int = 0) -> Instance:
+    rng = np.random.default_rng(seed)
+    return Instance(
+        f"customers{n}",
+        "cvrp",
+        "EUC_2D",
+        "nearest",
+        np.arange(1, n + 2),
+        coords=rng.uniform(0, 1000, (n + 1, 2)).round(),
+        demand=np.concatenate([[0.0], rng.integers(1, 10, n).astype(float)]),
+        capacity=15.0,
+    )
+
+
+def distance(instance: Instance, a: int, b: int) -> float:
+    """EUC_2D by the book."""
+    assert instance.coords is not None
+    (x, y), (u, v) = instance.coords[a].tolist(), instance.coords[b].tolist()
+    return math.floor(math.sqrt((x - u) ** 2 + (y - v) ** 2) + 0.5)
+
+
+def length(instance: Instance, tour: tuple[int, ...]) -> float:
+    return sum(distance(instance, a, b) for a, b in zip(tour, tour[1:] + tour[:1], strict=True))
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 13])
+@pytest.mark.parametrize("improve", [False, True])
+def test_smallest_tours(n: int, improve: bool) -> None:
+    instance = cities(n)
+    solution = solve(instance, untrained("tsp"), starts=3, samples=2, improve=improve, iterations=50)
+    (tour,) = solution.routes
+    assert sorted(tour) == list(range(n))
+    assert solution.cost == length(instance, tour)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 13])
+@pytest.mark.parametrize("improve", [False, True])
+def test_fewest_customers(n: int, improve: bool) -> None:
+    instance = customers(n)
+    assert instance.demand is not None and instance.capacity is not None
+    solution = solve(instance, untrained("cvrp"), starts=3, samples=2, improve=improve, iterations=50)
+    assert sorted(itertools.chain(*solution.routes)) == list(range(1, n + 1))
+    assert all(sum(instance.demand[node] for node in route) <= instance.capacity for route in solution.routes)
+    assert solution.cost == sum(length(instance, (0, *route)) for route in solution.routes)
+
+
+def test_the_optimum_of_seven_cities_is_found_and_never_undercut() -> None:
+    for seed in range(5):
+        instance = cities(7, seed)
+        optimum = min(length(instance, (0, *rest)) for rest in itertools.permutations(range(1, 7)))
+        assert solve(instance, untrained("tsp"), improve=False).cost >= optimum
+        assert solve(instance, untrained("tsp"), iterations=200, seed=seed).cost == optimum
+
+
+@pytest.mark.parametrize("file", ["gr17.tsp", "bays29.tsp", "burma14.tsp", "eil7.vrp", "P-n16-k8.vrp"])
+def test_matrices_the_globe_and_other_metrics(file: str) -> None:
+    instance = read(DATA / file)
+    solution = solve(instance, untrained(instance.problem), starts=4, samples=4, improve=False)
+    assert solution.cost == pytest.approx(problems.find(instance.problem).check(instance, solution.routes))
+    if instance.best_known is not None:
+        assert instance.best_known <= solution.cost < 1.6 * instance.best_known
+
+
+@pytest.mark.parametrize("make", [cities, customers])
+def test_same_arguments_same_solution(make: Callable[..., Instance]) -> None:
+    instance = make(40)
+    policy = untrained(instance.problem)
+
+    def run(seed: int, **options: bool | int) -> Solution:
+        return solve(instance, policy, samples=6, seed=seed, **options)  # type: ignore[arg-type]
+
+    assert run(5, improve=False).routes == run(5, improve=False).routes
+    assert run(5, iterations=20, threads=2).routes == run(5, iterations=20, threads=2).routes
+    sampled = {solve(instance, policy, starts=0, samples=1, seed=seed, improve=False).routes for seed in range(4)}
+    assert len(sampled) == 4
+
+
+def test_more_constructions_never_cost_more_and_split_into_batches_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    instance = cities(30)
+    policy = untrained("tsp")
+    one, few, many = (solve(instance, policy, starts=starts, improve=False) for starts in (1, 5, 1000))
+    assert one.cost >= few.cost and one.cost >= many.cost
+    assert "greedy" in many.solver and many.solver != one.solver
+    monkeypatch.setattr(solving, "AREA", 70)
+    assert solve(instance, policy, starts=5, improve=False).routes == few.routes
+
+
+def test_an_initial_solution_is_never_made_worse() -> None:
+    instance = read(DATA / "eil51.tsp")
+    optimum = read_solution(DATA / "eil51.opt.tour", instance)
+    policy = untrained("tsp")
+    for solution in (
+        solve(instance, policy, initial=optimum, improve=False),
+        solve(instance, policy, initial=optimum, starts=0, iterations=10),
+        solve(instance, policy, initial=optimum, time_limit=0),
+    ):
+        assert (solution.cost, solution.solver) == (426, "initial solution")
+    shuffled = (tuple(np.random.default_rng(0).permutation(instance.n).tolist()),)
+    better = solve(instance, policy, initial=shuffled, starts=0, iterations=10)
+    assert better.cost < problems.find("tsp").cost(instance, shuffled) / 2
+    assert better.solver == "initial solution + local search"
+    with pytest.raises(Infeasible, match="twice"):
+        solve(instance, policy, initial=((0, *range(50)),))
+
+
+@pytest.mark.parametrize("make", [cities, customers])
+def test_without_any_time_there_is_a_solution_all_the_same(make: Callable[..., Instance]) -> None:
+    instance = make(50)
+    solution = solve(instance, untrained(instance.problem), time_limit=0)
+    assert solution.solver == "nearest neighbour"
+    stopped = solve(instance, untrained(instance.problem), stop=lambda: True)
+    assert stopped.routes == solution.routes
+
+
+def test_time_is_kept_and_a_policy_too_slow_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    instance = cities(200)
+
+    class Slow(Policy):
+        def forward(self, patch: Patch, memory: Tensor | None = None) -> Tensor:
+            time.sleep(0.05)
+            return super().forward(patch, memory)
+
+    torch.manual_seed(0)
+    slow = Slow(PolicyConfig(), features=0, moves=1)
+    solve(cities(20), untrained("tsp"), iterations=1)  # compiled from here on
+    begun = time.monotonic()
+    solution = solve(instance, slow, time_limit=3.0)
+    assert 2.9 < time.monotonic() - begun < 4.5
+    assert solution.solver == "nearest neighbour + local search"
+    begun = time.monotonic()
+    solution = solve(instance, slow, time_limit=1.0, improve=False)
+    assert 0.9 < time.monotonic() - begun < 2.5
+    assert solution.solver == "nearest neighbour"
+
+
+def test_work_that_does_not_listen_is_left_behind() -> None:
+    class Deaf(Policy):
+        def neighbours(self, graph: Graph) -> Neighbours:
+            time.sleep(3)
+            return super().neighbours(graph)
+
+    begun = time.monotonic()
+    solution = solve(cities(20), Deaf(PolicyConfig(), features=0, moves=1), time_limit=0.2)
+    assert time.monotonic() - begun < 2
+    assert solution.solver == "nearest neighbour"
+
+
+def test_what_goes_wrong_inside_is_raised_outside() -> None:
+    class Broken(Policy):
+        def forward(self, patch: Patch, memory: Tensor | None = None) -> Tensor:
+            raise ZeroDivisionError("broken")
+
+    with pytest.raises(ZeroDivisionError, match="broken"):
+        solve(cities(20), Broken(PolicyConfig(), features=0, moves=1))
+
+
+def test_a_cost_that_the_check_does_not_confirm_never_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = type(problems.find("tsp"))
+    honest = rules.cost
+    monkeypatch.setattr(rules, "cost", lambda self, instance, routes: honest(self, instance, routes) - 1)
+    with pytest.raises(RuntimeError, match="the check says"):
+        solve(cities(10), untrained("tsp"), improve=False)
+
+
+def test_the_trace_tells_the_story() -> None:
+    solution = solve(cities(100), untrained("tsp"), starts=5, iterations=100, started=time.monotonic() - 1000)
+    seconds, costs = zip(*solution.trace, strict=True)
+    assert list(seconds) == sorted(seconds) and seconds[0] > 1000 and solution.seconds >= seconds[-1]
+    assert list(costs) == sorted(costs, reverse=True) and len(set(costs)) == len(costs)
+    assert costs[-1] == solution.cost
+
+
+def test_default_time_limit() -> None:
+    assert [default_time_limit(n) for n in (1, 500, 1000, 20_000)] == [5, 5, 10, 200]
+
+
+def test_an_unknown_problem_names_the_nearest() -> None:
+    with pytest.raises(Unsupported, match=r"'cvpr'.*cvrp, tsp.*did you mean 'cvrp'"):
+        solve(replace(cities(4), problem="cvpr"), untrained("tsp"))
