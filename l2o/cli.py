@@ -159,6 +159,71 @@ def solve(
 
 
 @app.command()
+def compare(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE|DIR|SET...",
+            help="Instances: files; files of many (.txt, .jsonl); folders, through an index.csv if there is one; "
+            "random sets, as uniform:100x10 (n x count) or cvrp/clusters:50x20.",
+        ),
+    ],
+    solvers: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME,...",
+            help="Of policy, l2o, ortools, search, savings, insertion, nearest; or any function, as module:function.",
+        ),
+    ] = "policy,l2o,ortools,nearest",
+    time_limit: Annotated[
+        float,
+        typer.Option(
+            "--time-limit", "-t", metavar="S", callback=_seconds, help="Seconds per solve, start-up included."
+        ),
+    ] = 10.0,
+    threads: Annotated[int, typer.Option(min=1, max=1024, help="For each solver. OR-Tools uses one in any case.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of random sets, and of every solver.")] = 0,
+    model: Annotated[
+        str | None, typer.Option(help="Weights for policy and l2o. Default: those shipped for each problem.")
+    ] = None,
+    output: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--output", "-o", metavar="PATH", help="Write the rows: .csv, or .json with all settings. Repeatable."
+        ),
+    ] = None,
+    problem: Annotated[str | None, typer.Option(help="Only instances of this problem.")] = None,
+    metric: Annotated[str | None, typer.Option(help="Only this edge weight type, as EUC_2D.")] = None,
+    set_name: Annotated[
+        str | None, typer.Option("--set", metavar="NAME", help="Only this set of an index.csv.")
+    ] = None,
+    min_n: Annotated[int, typer.Option(min=0, help="Fewest nodes.")] = 0,
+    max_n: Annotated[int | None, typer.Option(min=1, help="Most nodes.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many of each source.")] = None,
+    in_process: Annotated[
+        bool,
+        typer.Option(
+            "--in-process", help="All solves in one process: quicker for many short ones; no start-up counts."
+        ),
+    ] = False,
+    rounding: Annotated[str | None, typer.Option(callback=_rounding, metavar="R", help="As for solve.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")] = False,
+) -> None:
+    """Run several solvers on the same instances, with equal time and threads, and say how far each is from the best.
+
+    Each solve has a process of its own, and time counts from its start. Every solution is checked; a failure is a row
+    that says so. Ctrl-C prints what is there.
+    """
+    from l2o.compare_files import Request, compare_files
+    from l2o.selection import Filters
+
+    filters = Filters(problem, metric, set_name, min_n, max_n or math.inf, limit)
+    names = [name.strip() for name in solvers.split(",") if name.strip()]
+    request = Request(names, time_limit, threads, seed, model, in_process, rounding, quiet)
+    raise typer.Exit(compare_files(sources, filters, request, output or []))
+
+
+@app.command()
 def plot(
     file: Annotated[str, typer.Argument(help="An instance, as for solve.")],
     solution: Annotated[str | None, typer.Argument(metavar="[SOLUTION]", help="Its .tour or .sol.")] = None,

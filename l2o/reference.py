@@ -1,0 +1,215 @@
+"""Solvers to compare with: OR-Tools, construction heuristics, local search without the network.
+
+Each is a :class:`l2o.solvers.Solver`. None loads torch, whose start-up is time that they do not need; so costs are
+summed here in the instance's own metric, and whoever reports one has it checked by the problem (:mod:`l2o.compare`).
+
+This is the only module that knows OR-Tools.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from l2o import heuristics
+from l2o.improve import improve
+from l2o.problems.instance import Instance, Ints, Solution, Unsupported
+from l2o.solutions import Routes, length
+
+MEMORY = 4_000_000_000
+"""Bytes that OR-Tools may take for its matrix of distances."""
+BYTES_PER_ENTRY = 48
+"""Of that matrix, as measured: a Python integer and its place in a list, and the copy in C++."""
+EXACT = 10**15
+"""Bound on a scaled cost: far from the end of int64, and exact in the float64 that guided local search works with."""
+LOAD = 10**12
+"""A capacity that has to be scaled becomes this."""
+READ_OUT = 0.02
+"""Seconds left to read the solution out."""
+
+
+class TooLarge(Unsupported):
+    """A solver does not take instances of this size; comparisons show it as skipped."""
+
+
+def ortools(
+    instance: Instance,
+    *,
+    time_limit: float,
+    seed: int = 0,
+    threads: int = 1,
+    started: float | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Solution:
+    """OR-Tools' routing library as its guides recommend it for both problems: ``PATH_CHEAPEST_ARC`` to begin with, then
+    ``GUIDED_LOCAL_SEARCH`` until time is up.
+
+    Costs must be integers there. Whole distances go in as they are; others are multiplied by the largest power of ten
+    that keeps ``n`` of the longest within :data:`EXACT`, which is at least nine digits after the point for coordinates
+    of order 1 and ``n`` up to 10,000. The fleet has room to spare, see :func:`vehicles`. The library has no seed and
+    uses one thread: ``seed`` and ``threads`` change nothing.
+
+    Args:
+        time_limit: seconds since ``started``.
+        started: as :func:`time.monotonic` gives it; None for now.
+        stop: asked at every solution found.
+
+    Raises:
+        TooLarge: the matrix of distances would take more than :data:`MEMORY`.
+        TimeoutError: no solution within ``time_limit``.
+    """
+    started = time.monotonic() if started is None else started
+    if (needed := BYTES_PER_ENTRY * instance.n**2) > MEMORY:
+        raise TooLarge(
+            f"OR-Tools' matrix of {instance.n:,} x {instance.n:,} distances takes {needed / 1e9:.0f} GB, "
+            f"at most {MEMORY / 1e9:.0f} GB are allowed"
+        )
+    has_depot = instance.demand is not None
+    if instance.n <= (1 if has_depot else 3):  # one solution there is, which the library does not always accept
+        routes: Routes = () if has_depot else (tuple(range(instance.n)),)
+        cost = length(instance, routes)
+        return Solution(routes, cost, "OR-Tools", time.monotonic() - started)
+
+    from ortools.constraint_solver import pywrapcp, routing_enums_pb2
+
+    matrix, scale = whole_distances(instance)
+    fleet = vehicles(instance) if has_depot else 1
+    manager = pywrapcp.RoutingIndexManager(instance.n, fleet, 0)
+    model = pywrapcp.RoutingModel(manager)
+    model.SetArcCostEvaluatorOfAllVehicles(model.RegisterTransitMatrix(matrix))
+    del matrix
+    if has_depot:
+        loads, capacity = whole_loads(instance)
+        model.AddDimension(model.RegisterUnaryTransitVector(loads), 0, capacity, True, "load")
+    trace: list[tuple[float, float]] = []
+
+    def found() -> None:
+        cost = model.CostVar().Value() / scale
+        if not trace or cost < trace[-1][1]:
+            trace.append((time.monotonic() - started, cost))
+        if stop():
+            model.solver().FinishCurrentSearch()
+
+    model.AddAtSolutionCallback(found)
+    parameters = pywrapcp.DefaultRoutingSearchParameters()
+    parameters.first_solution_strategy = routing_enums_pb2.FirstSolutionStrategy.PATH_CHEAPEST_ARC
+    parameters.local_search_metaheuristic = routing_enums_pb2.LocalSearchMetaheuristic.GUIDED_LOCAL_SEARCH
+    left = started + time_limit - time.monotonic() - READ_OUT
+    if left <= 0:
+        raise TimeoutError(f"OR-Tools: {time_limit:g} s were over before the search began")
+    parameters.time_limit.FromMilliseconds(math.ceil(1000 * left))
+    answer = model.SolveWithParameters(parameters)
+    if answer is None:
+        raise TimeoutError(f"OR-Tools found no solution within {time_limit:g} s")
+    routes = _routes(manager, model, answer, fleet, has_depot)
+    return Solution(routes, length(instance, routes), "OR-Tools", time.monotonic() - started, tuple(trace))
+
+
+def _routes(manager: Any, model: Any, answer: Any, fleet: int, has_depot: bool) -> Routes:
+    """Follow every vehicle; indices of the model are not nodes."""
+    routes = []
+    for vehicle in range(fleet):
+        index = answer.Value(model.NextVar(model.Start(vehicle)))
+        route = [] if has_depot else [0]
+        while not model.IsEnd(index):
+            route.append(manager.IndexToNode(index))
+            index = answer.Value(model.NextVar(index))
+        if route:
+            routes.append(tuple(route))
+    return tuple(routes)
+
+
+def whole_distances(instance: Instance) -> tuple[list[list[int]], int]:
+    """Distances as rows of integers and the power of ten they were multiplied by: 1 if they are whole by themselves."""
+    nodes: Ints = np.arange(instance.n)
+    rows = [instance.distance(node, nodes) for node in nodes.tolist()]
+    scale = 1
+    if any((row != np.rint(row)).any() for row in rows):
+        longest = max(float(np.abs(row).max()) for row in rows)
+        scale = 10 ** max(0, math.floor(math.log10(EXACT / (instance.n * longest))))
+    return [np.rint(row * scale).astype(np.int64).tolist() for row in rows], scale
+
+
+def whole_loads(instance: Instance) -> tuple[list[int], int]:
+    """Demands and capacity as integers.
+
+    Fractions are scaled to a capacity of :data:`LOAD` and rounded to the nearest, and the capacity gets the slack that
+    the problem's own check allows for sums of fractions, halved for the rounding of up to 1,000 customers to a route.
+    """
+    assert instance.demand is not None and instance.capacity is not None
+    if (instance.demand == np.rint(instance.demand)).all():
+        return instance.demand.astype(np.int64).tolist(), math.floor(instance.capacity)
+    loads = np.rint(instance.demand * (LOAD / instance.capacity)).astype(np.int64).tolist()
+    return loads, LOAD + LOAD * 5 // 10**10
+
+
+def vehicles(instance: Instance) -> int:
+    """A fleet that stands for an unlimited one: a quarter and five more than first-fit decreasing needs.
+
+    Good solutions use few routes above the least possible number (on the X instances at most four in a hundred), but
+    each vehicle that the model holds costs time and memory.
+    """
+    assert instance.demand is not None and instance.capacity is not None
+    room: list[float] = []
+    for demand in sorted(instance.demand[1:].tolist(), reverse=True):
+        place = next((i for i, left in enumerate(room) if demand <= left), None)
+        if place is None:
+            room.append(instance.capacity - demand)
+        else:
+            room[place] -= demand
+    return max(1, min(instance.n - 1, math.ceil(1.25 * len(room)) + 5))
+
+
+def nearest(
+    instance: Instance, *, time_limit: float, seed: int = 0, threads: int = 1, started: float | None = None
+) -> Solution:
+    """Nearest neighbour from one start; takes the time it takes, as do the other constructions."""
+    return _constructed(instance, lambda: heuristics.nearest_neighbour(instance, seed), "nearest neighbour", started)
+
+
+def insertion(
+    instance: Instance, *, time_limit: float, seed: int = 0, threads: int = 1, started: float | None = None
+) -> Solution:
+    """Random insertion. Raises :class:`Unsupported` for a problem with demands."""
+    return _constructed(instance, lambda: heuristics.random_insertion(instance, seed), "random insertion", started)
+
+
+def savings(
+    instance: Instance, *, time_limit: float, seed: int = 0, threads: int = 1, started: float | None = None
+) -> Solution:
+    """Clarke and Wright's savings. Raises :class:`Unsupported` for a problem without demands."""
+    return _constructed(instance, lambda: heuristics.savings(instance), "savings", started)
+
+
+def _constructed(instance: Instance, build: Callable[[], Routes], name: str, started: float | None) -> Solution:
+    started = time.monotonic() if started is None else started
+    routes = build()
+    return Solution(routes, length(instance, routes), name, time.monotonic() - started)
+
+
+def search(
+    instance: Instance,
+    *,
+    time_limit: float,
+    seed: int = 0,
+    threads: int = 1,
+    started: float | None = None,
+) -> Solution:
+    """The local search of ``l2o solve`` without the network: from nearest neighbour until time is up."""
+    started = time.monotonic() if started is None else started
+    first = heuristics.nearest_neighbour(instance, seed)
+    trace = [(time.monotonic() - started, length(instance, first))]
+    routes = improve(
+        instance,
+        first,
+        deadline=started + time_limit,
+        seed=seed,
+        threads=threads,
+        report=lambda cost, _: trace.append((time.monotonic() - started, cost)),
+    )
+    name = "nearest neighbour + local search"
+    return Solution(routes, length(instance, routes), name, time.monotonic() - started, tuple(trace))
