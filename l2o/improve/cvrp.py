@@ -37,11 +37,11 @@ def improve(
     """See :func:`l2o.improve.improve`; ``routes`` hold customers without the depot, any number of vehicles."""
     assert instance.demand is not None and instance.capacity is not None
     n, demand, capacity = instance.n, np.array(instance.demand), instance.capacity * (1 + SLACK)
-    clock = Clock(deadline, stop)
-    if n <= 2 or clock.over():
-        return routes
     if n - 1 <= TINY:
         iterations = min(TINY_RUINS, TINY_RUINS if iterations is None else iterations)
+    clock = Clock(deadline, stop, iterations)
+    if n <= 2 or clock.over():
+        return routes
     near = nearest(instance, NEIGHBOURS, clock.over)
     if near is None:
         return routes
@@ -55,14 +55,9 @@ def improve(
         def best() -> Routes:
             return tuple(tuple(route) for route in kernels_cvrp.best(search))
 
-        begin, ruins = clock.now(), 0
-        while not clock.over() and (iterations is None or ruins < iterations):
-            if iterations is None:
-                progress = (clock.now() - begin) / max(deadline - begin, 1e-9)
-            else:
-                progress = ruins / iterations
-            chunk = _CHUNK if iterations is None else min(_CHUNK, iterations - ruins)
-            kernels_cvrp.ruins(search, chunk, mean_leg * HOT * (COLD / HOT) ** min(1.0, progress))
+        ruins = 0
+        while (chunk := clock.chunk(ruins, _CHUNK)) > 0:
+            kernels_cvrp.ruins(search, chunk, mean_leg * HOT * (COLD / HOT) ** clock.progress(ruins))
             ruins += chunk
             found(kernels_cvrp.best_cost(search), best)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -13,20 +14,35 @@ Found = Callable[[float, Callable[[], Routes]], None]
 
 
 class Clock:
-    """Says when a search has to end: at ``deadline`` (:func:`time.monotonic`) or when ``stop()`` says so."""
+    """Says when a search has to end, and how much of it is over: that is what annealing cools by.
 
-    def __init__(self, deadline: float, stop: Callable[[], bool] | None) -> None:
-        self._deadline = deadline
-        self._stop = stop
+    It ends at ``deadline`` (:func:`time.monotonic`), when ``stop()`` says so, or after ``iterations`` where given.
+    """
 
-    @staticmethod
-    def now() -> float:
-        """Seconds, as in ``deadline``."""
-        return time.monotonic()
+    def __init__(self, deadline: float, stop: Callable[[], bool] | None, iterations: int | None) -> None:
+        self._begin = time.monotonic()
+        self._deadline, self._stop, self._iterations = deadline, stop, iterations
 
     def over(self) -> bool:
-        """Whether to end now."""
-        return self.now() >= self._deadline or (self._stop is not None and self._stop())
+        """Whether there is no time left."""
+        return time.monotonic() >= self._deadline or (self._stop is not None and self._stop())
+
+    def chunk(self, done: int, largest: int) -> int:
+        """How many iterations to do after ``done`` before asking again; 0 to end."""
+        left = largest if self._iterations is None else min(largest, self._iterations - done)
+        return 0 if self.over() else left
+
+    def progress(self, done: int) -> float:
+        """The part of the search that is over, after ``done`` iterations; 1 if there is no telling when it will end."""
+        if self._iterations is not None:
+            return done / self._iterations
+        if math.isinf(self._deadline):
+            return 1.0
+        return min(1.0, (time.monotonic() - self._begin) / (self._deadline - self._begin))
+
+    def expected(self, done: int) -> float:
+        """How many iterations there will be in all, judging by the time that ``done`` took."""
+        return float(self._iterations) if self._iterations is not None else done / max(self.progress(done), 1e-9)
 
 
 def in_threads(
@@ -39,8 +55,8 @@ def in_threads(
 ) -> Routes:
     """The best of what ``threads`` independent searches find, and ``routes`` if that is nothing better.
 
-    ``run(thread, found)`` searches and calls ``found(cost, solution)`` whenever it looks at the clock; the last call
-    must offer its best. Costs that a search sums up are only used to see what changed: ``cost`` has the last word.
+    ``run(thread, found)`` searches and calls ``found(cost, solution)`` whenever it looks at the clock, ``solution()``
+    being its best until then. Costs that it sums up only tell that something changed: ``cost`` has the last word.
     """
     lock = threading.Lock()
     best, best_cost = routes, cost(routes)

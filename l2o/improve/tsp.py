@@ -9,7 +9,7 @@ import numpy as np
 from l2o.improve import Report, Routes, kernels_tsp, random
 from l2o.improve.metric import metric
 from l2o.improve.neighbours import nearest
-from l2o.improve.run import Clock, in_threads
+from l2o.improve.run import Clock, Found, in_threads
 from l2o.problems.instance import Instance
 
 NEIGHBOURS = 10
@@ -40,11 +40,11 @@ def improve(
 ) -> Routes:
     """See :func:`l2o.improve.improve`; ``routes`` is one tour of all nodes. The instance must be symmetric."""
     n = instance.n
-    clock = Clock(deadline, stop)
-    if n <= 3 or clock.over():
-        return routes
     if n <= TINY:
         iterations = min(TINY_KICKS, TINY_KICKS if iterations is None else iterations)
+    clock = Clock(deadline, stop, iterations)
+    if n <= 3 or clock.over():
+        return routes
     near = nearest(instance, NEIGHBOURS, clock.over)
     if near is None:
         return routes
@@ -55,7 +55,7 @@ def improve(
         nodes = np.array(routes[0])
         return float(instance.distance(nodes, np.roll(nodes, -1)).sum())
 
-    def run(thread: int, found: Callable[[float, Callable[[], Routes]], None]) -> None:
+    def run(thread: int, found: Found) -> None:
         search = kernels_tsp.search(distances, near, np.array(tour, np.int64), random.state(seed, thread))
 
         def best() -> Routes:
@@ -66,15 +66,10 @@ def improve(
             done = kernels_tsp.descend(search, _WORK)
             found(kernels_tsp.best_cost(search), best)
         warm = HEAT * float(np.median(search.near_cost[:, :3]))
-        begin, kicks = clock.now(), 0
-        while not clock.over() and (iterations is None or kicks < iterations):
-            if iterations is None:
-                progress = (clock.now() - begin) / max(deadline - begin, 1e-9)
-                expected = kicks / progress if kicks else 0.0
-            else:
-                progress, expected = kicks / iterations, float(iterations)
-            heat = warm * min(1.0, expected / (KICKS_PER_NODE * n)) * max(0.0, 1.0 - progress)
-            chunk = _CHUNK if iterations is None else min(_CHUNK, iterations - kicks)
+        kicks = 0
+        while (chunk := clock.chunk(kicks, _CHUNK)) > 0:
+            hurry = min(1.0, clock.expected(kicks) / (KICKS_PER_NODE * n))
+            heat = warm * hurry * (1.0 - clock.progress(kicks))
             kernels_tsp.kicks(search, chunk, min(LONGEST, (n - 1) // 3), heat)
             kicks += chunk
             found(kernels_tsp.best_cost(search), best)

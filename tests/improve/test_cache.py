@@ -1,0 +1,55 @@
+"""Kernels are compiled once per machine, wherever the user's cache is, and work where nothing can be kept."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def run(code: str, cache: Path) -> list[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA")}
+    environment |= {"XDG_CACHE_HOME": str(cache), "LOCALAPPDATA": str(cache), "HOME": str(cache)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+INSERT = """
+import numpy as np
+from l2o.heuristics import random_insertion
+from l2o.improve import compiled
+from l2o.improve.cache import folder
+from l2o.problems.instance import Instance
+coords = np.random.default_rng(0).random((9, 2))
+tour, = random_insertion(Instance("x", "tsp", "EUC_2D", "none", np.arange(9), coords=coords))
+assert sorted(tour) == list(range(9))
+print(folder() is None, compiled("tsp"))
+"""
+
+WARM = """
+from l2o.improve import compiled, warm_up
+print(compiled("tsp"))
+warm_up("tsp")
+from l2o.improve.kernels_tsp import kicks
+print(compiled("tsp"), sum(kicks.stats.cache_misses.values()), sum(kicks.stats.cache_hits.values()))
+"""
+
+
+def test_an_unwritable_cache_is_done_without(tmp_path: Path) -> None:
+    not_a_folder = tmp_path / "file"
+    not_a_folder.touch()
+    assert run(INSERT, not_a_folder) == ["True", "False"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the folder is named otherwise")
+def test_the_second_process_finds_what_the_first_compiled(tmp_path: Path) -> None:
+    assert run(WARM, tmp_path) == ["False", "True", "1", "0"]
+    assert run(WARM, tmp_path) == ["True", "True", "0", "1"]
+
+
+def test_searches_and_numba_are_not_loaded_before_they_are_used() -> None:
+    code = "import sys, l2o.improve, l2o.heuristics; print({'numba', 'scipy', 'torch'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,120 @@
+"""Classical constructions against their definitions, carried out naively."""
+
+import numpy as np
+import pytest
+
+from l2o.heuristics import nearest_neighbour, random_insertion, savings
+from l2o.problems import find
+from l2o.problems.distance import METRICS, default_rounding, dimension
+from l2o.problems.instance import Infeasible, Instance, Unsupported
+
+
+def made(
+    n: int, metric: str = "EUC_2D", seed: int = 0, demand: np.ndarray | None = None, grid: bool = False
+) -> Instance:
+    rng = np.random.default_rng(seed)
+    coords = matrix = None
+    if metric == "EXPLICIT":
+        matrix = np.triu(rng.random((n, n)), 1)
+        matrix += matrix.T
+    else:
+        coords = rng.integers(0, 3, (n, 2)).astype(float) if grid else rng.uniform(0, 80, (n, dimension(metric)))
+    problem = "tsp" if demand is None else "cvrp"
+    rounding = "none" if not grid else default_rounding(metric)
+    capacity = None if demand is None else 20.0
+    return Instance(
+        "x", problem, metric, rounding, np.arange(n), coords=coords, matrix=matrix, demand=demand, capacity=capacity
+    )
+
+
+def demands(n: int, seed: int = 0) -> np.ndarray:
+    return np.append(0.0, np.random.default_rng(seed).integers(1, 9, n - 1).astype(float))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("n", [1, 2, 3, 200])
+def test_nearest_neighbour_always_goes_to_the_nearest_node_left(metric: str, n: int) -> None:
+    instance = made(n, metric)
+    (tour,) = routes = nearest_neighbour(instance, seed=5)
+    find("tsp").check(instance, routes)
+    for i in range(1, n):
+        left = np.array(tour[i:])
+        assert tour[i] == left[instance.distance(tour[i - 1], left).argmin()]
+
+
+@pytest.mark.parametrize("metric", ["EUC_2D", "EXPLICIT", "GEO"])
+def test_nearest_neighbour_goes_home_only_when_nothing_fits(metric: str) -> None:
+    instance = made(150, metric, demand=demands(150))
+    routes = nearest_neighbour(instance)
+    find("cvrp").check(instance, routes)
+    assert instance.demand is not None
+    left = set(range(1, 150))
+    for route in routes:
+        at, room = 0, 20.0
+        for c in route:
+            fits = [v for v in sorted(left) if instance.demand[v] <= room]
+            assert c == min(fits, key=lambda v: float(instance.distance(at, v)))
+            left.remove(c)
+            at, room = c, room - instance.demand[c]
+        assert not left or min(instance.demand[v] for v in left) > room
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_random_insertion_inserts_where_it_costs_least(metric: str) -> None:
+    instance = made(60, metric)
+    routes = random_insertion(instance, seed=3)
+    order = np.random.default_rng(3).permutation(60).tolist()
+    tour = [order[0]]
+    for c in order[1:]:
+        here, there = np.array(tour), np.array(tour[1:] + tour[:1])
+        detour = instance.distance(here, c) + instance.distance(c, there) - instance.distance(here, there)
+        tour.insert(int(detour.argmin()) + 1, c)
+    check = find("tsp").check
+    assert check(instance, routes) == pytest.approx(check(instance, (tuple(tour),)))
+
+
+def test_savings_on_a_case_worked_by_hand() -> None:
+    # Three pairs of neighbours far out in three directions, the vehicle holds two.
+    coords = np.array([[0, 0], [9, 0], [9, 1], [-9, 0], [-9, 1], [0, 9], [1, 9]], dtype=float)
+    demand = np.array([0, 10, 10, 10, 10, 10, 10], dtype=float)
+    instance = Instance("x", "cvrp", "EUC_2D", "none", np.arange(7), coords=coords, demand=demand, capacity=20.0)
+    assert {frozenset(route) for route in savings(instance)} == {frozenset(pair) for pair in [(1, 2), (3, 4), (5, 6)]}
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 300])
+@pytest.mark.parametrize("metric", ["EUC_2D", "EXPLICIT"])
+def test_savings_are_feasible_and_better_than_nearest_neighbour(n: int, metric: str) -> None:
+    instance = made(n, metric, demand=demands(n))
+    check = find("cvrp").check
+    length = check(instance, savings(instance))
+    assert length <= check(instance, nearest_neighbour(instance)) + 1e-9
+
+
+@pytest.mark.parametrize("n", [2, 5, 100])
+def test_nodes_on_few_spots(n: int) -> None:
+    tours, routes = made(n, grid=True), made(n, grid=True, demand=demands(n))
+    for found in (nearest_neighbour(tours), random_insertion(tours)):
+        find("tsp").check(tours, found)
+    for found in (nearest_neighbour(routes), savings(routes)):
+        find("cvrp").check(routes, found)
+
+
+def test_a_customer_that_fits_no_vehicle_is_named() -> None:
+    demand = demands(9)
+    demand[4] = 21
+    for heuristic in (nearest_neighbour, savings):
+        with pytest.raises(Infeasible, match="customer 4 demands 21, the capacity is 20"):
+            heuristic(made(9, demand=demand))
+
+
+def test_what_is_not_meant_for_a_problem_says_so() -> None:
+    with pytest.raises(Unsupported, match="routes"):
+        random_insertion(made(9, demand=demands(9)))
+    with pytest.raises(Unsupported, match="tours"):
+        savings(made(9))
+
+
+def test_twenty_thousand_nodes() -> None:
+    instance = made(20_000)
+    check = find("tsp").check
+    assert check(instance, random_insertion(instance)) < check(instance, nearest_neighbour(instance))
