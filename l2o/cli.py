@@ -47,7 +47,7 @@ def _device(value: str) -> str:
     import torch
 
     try:
-        torch.zeros(1, device=value)
+        torch.zeros(1, device=value).cpu()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise typer.BadParameter(
@@ -121,7 +121,9 @@ def solve(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document per file instead of the summary.")
     ] = False,
-    device: Annotated[str, typer.Option(help="Where the policy runs: cpu, cuda, cuda:1, ...")] = "cpu",
+    device: Annotated[
+        str, typer.Option(callback=_device, help="Where the policy runs: cpu, cuda, cuda:1, ...")
+    ] = "cpu",
     threads: Annotated[int | None, typer.Option(min=1, max=1024, help="Default: one per core.")] = None,
     rounding: Annotated[
         str | None,
@@ -243,9 +245,9 @@ def main() -> NoReturn:
     try:
         code = _run()
         sys.stdout.flush()
-    except BrokenPipeError:  # nobody reads any more: end quietly, as the shell's own tools do
+    except BrokenPipeError:  # nobody reads any more; the interpreter would say so once again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 141
+        code = 1
     if threading.active_count() > 1:  # a search left behind would be torn apart by the interpreter's own ending
         sys.stderr.flush()
         os._exit(code)

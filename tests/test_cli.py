@@ -1,0 +1,251 @@
+"""The command line from outside: real processes, exit codes, one-line errors, files written, signals."""
+
+import json
+import math
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import l2o as package
+from l2o import __version__, checkpoint, problems
+from l2o.models.policy import Policy
+from l2o.recipe import Budget, Recipe
+
+DATA = Path(__file__).parent / "data"
+ROOT = Path(package.__file__).parents[1]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+"""Also from another folder, the package that is tested is the one that is run."""
+HEAVY = ("torch", "lightning", "ortools", "numba", "matplotlib", "scipy", "torch_geometric", "rich.live")
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with untrained weights for each problem."""
+    folder = tmp_path_factory.mktemp("weights")
+    for name in problems.names():
+        rules, recipe = problems.find(name), Recipe(problem=name, budget=Budget(minutes=1))
+        torch.manual_seed(0)
+        policy = Policy(recipe.model, features=rules.features, moves=rules.moves)
+        checkpoint.save(folder / name, policy, recipe, {})
+    return folder
+
+
+def l2o(*arguments: object, stdin: str = "", timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "l2o", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, input=stdin, timeout=timeout, env=ENVIRONMENT)
+
+
+def refused(result: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
+    """One line on standard error that starts as all do, has all ``words``, and nothing else."""
+    assert (result.returncode, result.stdout) == (code, ""), result.stderr
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("l2o: error: ")
+    for word in words:
+        assert word in line, line
+
+
+def coordinates(file: Path) -> dict[int, tuple[float, float]]:
+    """Of a TSPLIB or VRPLIB file, read by the simplest means."""
+    section = file.read_text().split("NODE_COORD_SECTION")[1]
+    rows = re.findall(r"^\s*(\d+)\s+(\S+)\s+(\S+)\s*$", re.split(r"EOF|DEMAND_SECTION", section)[0], re.MULTILINE)
+    return {int(node): (float(x), float(y)) for node, x, y in rows}
+
+
+def length(at: dict[int, tuple[float, float]], tour: list[int]) -> int:
+    """EUC_2D, closed."""
+    return sum(math.floor(math.dist(at[a], at[b]) + 0.5) for a, b in zip(tour, tour[1:] + tour[:1], strict=True))
+
+
+def test_help_is_quick_and_loads_nothing_heavy() -> None:
+    program = (
+        "import sys\nfrom l2o.cli import main\nsys.argv = ['l2o', *sys.argv[1:]]\n"
+        f"try:\n    main()\nfinally:\n    print([m for m in {HEAVY!r} if m in sys.modules], file=sys.stderr)"
+    )
+    for arguments in ([], ["--help"], ["solve", "--help"], ["--version"]):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        result = subprocess.run(
+            [sys.executable, "-c", program, *arguments], capture_output=True, text=True, env=ENVIRONMENT
+        )
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert (result.returncode, result.stderr) == (0, "[]\n")
+        assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
+        assert (f"l2o {__version__}" if arguments == ["--version"] else "Usage") in result.stdout
+
+
+BERLIN, BAYS = DATA / "berlin52.tsp", DATA / "bays29.tsp"
+SMALL_CVRP = DATA / "P-n16-k8.vrp"
+
+BAD: dict[str, tuple[list[object], list[str]]] = {
+    "no file": (["solve"], ["Missing argument", "--help"]),
+    "no such command": (["sovle"], ["sovle"]),
+    "no such option": (["solve", BERLIN, "--time", 3], ["--time"]),
+    "absent": (["solve", "absent.tsp"], ["absent.tsp", "no such file"]),
+    "folder": (["solve", DATA], [str(DATA), "directory"]),
+    "picture": (["solve", Path(__file__)], ["test_cli.py"]),
+    "negative time": (["solve", BERLIN, "--time-limit", -1], ["--time-limit", "-1"]),
+    "endless time": (["solve", BERLIN, "--time-limit", "inf"], ["--time-limit", "inf"]),
+    "no time at all": (["solve", BERLIN, "--time-limit", "soon"], ["--time-limit"]),
+    "no start": (["solve", BERLIN, "--starts", 0], ["--starts"]),
+    "negative samples": (["solve", BERLIN, "--samples", -1], ["--samples"]),
+    "negative seed": (["solve", BERLIN, "--seed", -1], ["--seed"]),
+    "no threads": (["solve", BERLIN, "--threads", 0], ["--threads"]),
+    "rounding": (["solve", BERLIN, "--rounding", "up"], ["--rounding", "'up'", "nearest", "ceil"]),
+    "device": (["solve", BERLIN, "--device", "abacus"], ["--device", "abacus"]),
+    "model": (["solve", BERLIN, "--model", "tps"], ["'tps'"]),
+    "suffix": (["solve", BERLIN, "-o", "tour.pdf"], ["tour.pdf", ".tour", ".svg"]),
+    "no suffix": (["solve", BERLIN, "-o", "tour"], ["tour", ".sol"]),
+    "no such folder": (["solve", BERLIN, "-o", "absent/x.tour"], ["absent"]),
+    "wrong kind": (["solve", BERLIN, "-o", "x.sol"], ["x.sol", ".tour"]),
+    "other wrong kind": (["solve", SMALL_CVRP, "-o", "x.tour"], ["x.tour", ".sol"]),
+    "same output": (["solve", BERLIN, BAYS, "-o", "x.tour"], ["x.tour", "{name}"]),
+    "output twice": (["solve", BERLIN, "-o", "x.tour", "-o", "x.tour"], ["x.tour", "twice"]),
+    "initial absent": (["solve", BERLIN, "--initial", "absent.tour"], ["absent.tour"]),
+    "initial of another": (["solve", BERLIN, "--initial", DATA / "bays29.opt.tour"], ["bays29.opt.tour", "expected"]),
+    "plot without folder": (["plot", BERLIN, "-o", "absent/x.png"], ["absent"]),
+    "plot as tour": (["plot", BERLIN, "-o", "x.tour"], ["x.tour", ".png"]),
+    "plot of another": (["plot", BERLIN, DATA / "bays29.opt.tour"], ["bays29.opt.tour", "expected"]),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments, words = BAD[case]
+    refused(l2o(*arguments), 2, *words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_infeasible_says_why(tmp_path: Path) -> None:
+    file = tmp_path / "full.vrp"
+    file.write_text(re.sub(r"CAPACITY\s*:\s*\d+", "CAPACITY : 30", SMALL_CVRP.read_text()))
+    refused(l2o("solve", file), 3, "customer", "31", "capacity 30")
+
+
+def test_an_infeasible_start_is_refused(tmp_path: Path, weights: Path) -> None:
+    start = tmp_path / "start.sol"
+    start.write_text("Route #1: " + " ".join(map(str, range(1, 16))) + "\n")
+    refused(l2o("solve", SMALL_CVRP, "--initial", start, "--model", weights / "cvrp"), 3, "route 1", "capacity is 35")
+
+
+def documents(result: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_tours_in_json_and_in_files(tmp_path: Path, weights: Path) -> None:
+    options = ["--model", weights / "tsp", "--no-improve", "--starts", 3, "--samples", 4, "--seed", 7, "--json", "-q"]
+    outputs = [word for suffix in ("tour", "json", "png", "svg") for word in ("-o", tmp_path / f"{{name}}.{suffix}")]
+    result = l2o("solve", BERLIN, "absent.tsp", BAYS, "-", *options, *outputs, stdin="0,0\n0,1\n1,1\n1,0\n")
+    assert result.returncode == 2
+    assert re.fullmatch(r"l2o: error: absent.tsp: .*\n", result.stderr)
+    berlin, bays, square = documents(result)
+
+    at = coordinates(BERLIN)
+    (tour,) = berlin["routes"]
+    assert sorted(tour) == list(range(1, 53))
+    assert berlin["cost"] == length(at, tour) and isinstance(berlin["cost"], int)
+    assert berlin["gap"] == pytest.approx(100 * (berlin["cost"] / 7542 - 1))
+    assert (berlin["instance"], berlin["problem"], berlin["n"], berlin["best_known"]) == ("berlin52", "tsp", 52, 7542)
+    assert (berlin["model"], berlin["seed"], berlin["version"]) == ("tsp", 7, __version__)
+    assert "policy" in berlin["solver"] and 0 < berlin["seconds"] < 60
+    assert berlin["trace"][-1][1] == berlin["cost"]
+    assert all(0 < seconds <= berlin["seconds"] + 0.001 for seconds, _ in berlin["trace"])
+    assert (bays["instance"], bays["n"]) == ("bays29", 29)
+    assert (square["instance"], square["cost"], square["best_known"], square["gap"]) == ("stdin", 4, None, None)
+
+    assert json.loads((tmp_path / "berlin52.json").read_text()) == berlin
+    assert (tmp_path / "bays29.png").read_bytes()[:4] == b"\x89PNG"
+    assert "berlin52" in (tmp_path / "berlin52.svg").read_text()
+    written = (tmp_path / "berlin52.tour").read_text().split("TOUR_SECTION")[1].split("-1")[0].split()
+    assert [int(node) for node in written] == tour
+    assert len(list(tmp_path.iterdir())) == 12
+
+    (again,) = documents(l2o("solve", BERLIN, *options))
+    assert {**again, "seconds": 0, "trace": 0} == {**berlin, "seconds": 0, "trace": 0}
+
+
+def test_routes_in_a_summary_and_in_a_file(tmp_path: Path, weights: Path) -> None:
+    output = tmp_path / "out.sol"
+    result = l2o("solve", SMALL_CVRP, "--model", weights / "cvrp", "--iterations", 300, "-o", output, "--threads", 2)
+    assert result.returncode == 0, result.stderr
+    routes = [[int(c) for c in line.split(":")[1].split()] for line in re.findall("Route .*", output.read_text())]
+    at = coordinates(SMALL_CVRP)
+    demand = dict(re.findall(r"^(\d+) (\d+)\s*$", SMALL_CVRP.read_text().split("DEMAND_SECTION")[1], re.MULTILINE))
+    assert sorted(customer for route in routes for customer in route) == list(range(1, 16))
+    assert all(sum(int(demand[str(customer + 1)]) for customer in route) <= 35 for route in routes)
+    cost = sum(length(at, [1, *(customer + 1 for customer in route)]) for route in routes)
+    assert f"Cost {cost}" in output.read_text()
+    assert 450 <= cost < 475
+    for line in (f"cost        {cost}", "best known  450, gap", f"routes      {len(routes)}", f"written to  {output}"):
+        assert line in result.stdout
+    assert "policy, greedy" in result.stderr and "\x1b" not in result.stderr
+
+
+def test_a_good_start_is_kept_and_a_known_one_ends_at_once(tmp_path: Path, weights: Path) -> None:
+    start = DATA / "eil51.opt.tour"
+    command = ["solve", DATA / "eil51.tsp", "--initial", start, "--model", weights / "tsp", "--json", "--quiet"]
+    (document,) = documents(l2o(*command, "--time-limit", 0))
+    assert (document["cost"], document["gap"], document["solver"]) == (426, 0, "initial solution")
+
+
+def wait_for(process: subprocess.Popen[str], word: str) -> str:
+    """Lines of standard error up to the one with ``word``."""
+    assert process.stderr is not None
+    seen = ""
+    for line in process.stderr:
+        seen += line
+        if word in line:
+            return seen
+    raise AssertionError(f"{word!r} never came, but: {seen}")
+
+
+@pytest.mark.parametrize(
+    ("number", "moment"),
+    [(signal.SIGINT, "policy, greedy"), (signal.SIGINT, "compiling"), (signal.SIGTERM, "local search")],
+)
+def test_a_signal_ends_the_search_with_what_was_found(
+    number: signal.Signals, moment: str, tmp_path: Path, weights: Path
+) -> None:
+    instance, output = tmp_path / "random.csv", tmp_path / "out.tour"
+    n = 300 if moment != "policy, greedy" else 6000
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randint(0, 10_000, (n, 2), generator=generator).tolist()
+    instance.write_text("".join(f"{x},{y}\n" for x, y in rows))
+    command = [sys.executable, "-m", "l2o", "solve", instance, "--model", weights / "tsp", "-t", "100", "-o", output]
+    environment = ENVIRONMENT if moment != "compiling" else {**ENVIRONMENT, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    process = subprocess.Popen(
+        [str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+    try:
+        wait_for(process, moment)
+        sent = time.monotonic()
+        process.send_signal(number)
+        summary, _ = process.communicate(timeout=30)
+        assert time.monotonic() - sent < 10
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    tour = [int(node) for node in output.read_text().split("TOUR_SECTION")[1].split("-1")[0].split()]
+    assert sorted(tour) == list(range(1, n + 1))
+    at = {node: (float(x), float(y)) for node, (x, y) in enumerate(rows, start=1)}
+    cost = math.fsum(math.dist(at[a], at[b]) for a, b in zip(tour, tour[1:] + tour[:1], strict=True))
+    assert f"cost        {cost:,.7g}" in summary
+
+
+def test_nobody_reads_the_answer(weights: Path) -> None:
+    command = [sys.executable, "-m", "l2o", "solve", BERLIN, "--model", weights / "tsp", "--no-improve", "--quiet"]
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as pipe:
+        result = subprocess.run(
+            [str(word) for word in command], stdout=pipe, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+        )
+    assert (result.returncode, result.stderr) == (1, "")
