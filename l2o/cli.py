@@ -143,19 +143,19 @@ def solve(
     from l2o.solve_files import Request, solve_files
 
     request = Request(
-        model,
-        time_limit,
-        starts,
-        samples,
-        improve,
-        iterations,
-        seed,
-        initial,
-        as_json,
-        device,
-        threads,
-        rounding,
-        quiet,
+        model=model,
+        time_limit=time_limit,
+        starts=starts,
+        samples=samples,
+        improve=improve,
+        iterations=iterations,
+        seed=seed,
+        initial=initial,
+        json=as_json,
+        device=device,
+        threads=threads,
+        rounding=rounding,
+        quiet=quiet,
     )
     raise typer.Exit(solve_files(files, output or [], request, started=STARTED))
 
