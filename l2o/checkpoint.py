@@ -107,5 +107,3 @@ def toml(recipe: Recipe) -> str:
         return lines
 
     return "\n".join(table(recipes.to_dict(recipe), "")) + "\n"
-
-

@@ -87,7 +87,9 @@ def construct(
         choice = logits.argmax(dim=1) if noise is None else draw(logits, noise[time])
         place, moves[time] = choice // problem.moves, choice % problem.moves
         nodes[time] = patch.node[:, CANDIDATES:].gather(1, place.unsqueeze(1)).squeeze(1)
-        legs[time] = problem.legs(graph, state, nodes[time].unsqueeze(1))[:, 0].gather(1, moves[time].unsqueeze(1)).squeeze(1)
+        legs[time] = (
+            problem.legs(graph, state, nodes[time].unsqueeze(1))[:, 0].gather(1, moves[time].unsqueeze(1)).squeeze(1)
+        )
         if keep is not None:
             index = keep[time].nonzero().squeeze(1)
             kept.append(Decision(time, index, patch[index], choice[index]))

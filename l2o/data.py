@@ -51,7 +51,9 @@ def draw_batch(problem: Problem, data: Data, keep: float, seed: int, number: int
     n = data.sizes[pick(len(data.sizes))]
     share = max(1, round(data.decisions / (data.starts * n * parts)))
     names = [
-        "uniform" if float(torch.rand((), generator=generator)) < data.uniform else data.distributions[pick(len(data.distributions))]
+        "uniform"
+        if float(torch.rand((), generator=generator)) < data.uniform
+        else data.distributions[pick(len(data.distributions))]
         for _ in range(share * parts)
     ]
     graphs = {name: problem.sample(generator, names.count(name), n, name) for name in dict.fromkeys(names)}

@@ -114,7 +114,9 @@ class Recipe:
         for key, value in budget.items():
             require(value > 0, f"budget.{key} is {value}; it must be positive")
         require(self.precision in ("bf16", "32"), f"precision is {self.precision!r}; it must be 'bf16' or '32'")
-        require(len(self.data.sizes) > 0 and min(self.data.sizes) >= 3, "data.sizes: at least one size, each at least 3")
+        require(
+            len(self.data.sizes) > 0 and min(self.data.sizes) >= 3, "data.sizes: at least one size, each at least 3"
+        )
         for name in self.data.distributions:
             require(name in MAPS, f"data.distributions: unknown {name!r}{_hint(name, MAPS)}")
         require(len(self.data.distributions) > 0, "data.distributions: at least one name")
@@ -127,7 +129,9 @@ class Recipe:
         require(0 < self.objective.keep <= 1, f"objective.keep is {self.objective.keep}; it must lie in (0, 1]")
         require(self.objective.chunk >= 1, f"objective.chunk is {self.objective.chunk}; it must be at least 1")
         require(self.optimizer.rate > 0, f"optimizer.rate is {self.optimizer.rate}; it must be positive")
-        require(0 <= self.optimizer.average < 1, f"optimizer.average is {self.optimizer.average}; it must lie in [0, 1)")
+        require(
+            0 <= self.optimizer.average < 1, f"optimizer.average is {self.optimizer.average}; it must lie in [0, 1)"
+        )
         require(self.validation.every > 0, f"validation.every is {self.validation.every}; it must be positive")
         require(self.validation.checkpoint > 0, "validation.checkpoint must be positive")
         for key in ("width", "message", "depth", "candidates"):

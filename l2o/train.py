@@ -163,7 +163,9 @@ class Progress(Callback):
             f"{progress:6.1%}  cost {float(metrics['cost']):.4f}  {float(module.decisions) / max(seconds, 1e-9):,.0f} "
             f"decisions/s  {remaining / 60:.1f} min left  {gaps}"
         )
-        print(f"\r\033[K{line}" if self.terminal else line, end="" if self.terminal else "\n", file=sys.stderr, flush=True)
+        print(
+            f"\r\033[K{line}" if self.terminal else line, end="" if self.terminal else "\n", file=sys.stderr, flush=True
+        )
 
     def on_train_end(self, trainer: lightning.Trainer, module: Any) -> None:
         """Leave the terminal on a fresh line."""
@@ -178,7 +180,9 @@ def hardware(device: torch.device) -> str:
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
-        model = next((x.split(":")[1].strip() for x in info.read_text().splitlines() if x.startswith("model name")), model)
+        model = next(
+            (x.split(":")[1].strip() for x in info.read_text().splitlines() if x.startswith("model name")), model
+        )
     return f"CPU ({model}), {torch.get_num_threads()} thread{'s' if torch.get_num_threads() > 1 else ''}"
 
 

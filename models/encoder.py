@@ -43,7 +43,9 @@ class InstanceEncoder(nn.Module):
         super().__init__()
         self.neighbours = neighbours
         self.enter = nn.Linear(1, width)
-        self.layers = nn.ModuleList(SparseEGNN(EGNN(width, message, coordinates=layer < depth - 1)) for layer in range(depth))
+        self.layers = nn.ModuleList(
+            SparseEGNN(EGNN(width, message, coordinates=layer < depth - 1)) for layer in range(depth)
+        )
         self.leave = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width))
 
     def forward(self, graph: Graph) -> Tensor:

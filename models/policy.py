@@ -7,8 +7,6 @@ coordinate outside the EGNN's distances. Untrained, it is a soft nearest neighbo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 
@@ -62,9 +60,10 @@ class Policy(nn.Module):
 
             self.encoder = InstanceEncoder(width, config.message, config.encoder, config.neighbours)
         self.norm = nn.LayerNorm(width)
-        self.head = nn.Sequential(nn.Linear(2 * width, width), nn.SiLU(), nn.Linear(width, moves))
-        nn.init.zeros_(cast(nn.Linear, self.head[-1]).weight)
-        nn.init.zeros_(cast(nn.Linear, self.head[-1]).bias)
+        self.head = nn.Sequential(nn.Linear(2 * width, width), nn.SiLU(), nn.Linear(width, moves, bias=moves > 1))
+        # With one move a bias would shift all logits alike.
+        for parameter in self.head[-1].parameters():
+            nn.init.zeros_(parameter)
         self.sharpness = nn.Parameter(torch.tensor(2.0))
 
     def encode(self, graph: Graph) -> Tensor | None:

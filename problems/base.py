@@ -34,7 +34,9 @@ class Graph:
         """Centre and scale in float64 first: coordinates of 1e6 must not lose the digits that matter in float32."""
         pos = pos.to(torch.float64)
         pos = pos - pos.mean(dim=1, keepdim=True)
-        pos = pos / pos.square().sum(dim=-1).mean(dim=1).sqrt().clamp(min=torch.finfo(torch.float64).tiny)[:, None, None]
+        pos = (
+            pos / pos.square().sum(dim=-1).mean(dim=1).sqrt().clamp(min=torch.finfo(torch.float64).tiny)[:, None, None]
+        )
         if demand is None:
             demand = pos.new_zeros(pos.shape[:2])
         return cls(pos.to(dtype), demand.to(torch.float64))

@@ -48,7 +48,9 @@ class CVRP:
         spread = spreads[(rand(batch) * len(spreads)).long()]
         demand = spread[:, :1] + (rand(batch, n) * (spread[:, 1:] - spread[:, :1] + 1)).floor()
         per_route = 3 + 22 * rand(batch, 1) * rand(batch, 1).sqrt()
-        capacity = torch.maximum((per_route * demand.mean(dim=1, keepdim=True)).ceil(), demand.amax(dim=1, keepdim=True))
+        capacity = torch.maximum(
+            (per_route * demand.mean(dim=1, keepdim=True)).ceil(), demand.amax(dim=1, keepdim=True)
+        )
         return Graph.of(pos, torch.cat([torch.zeros(batch, 1, dtype=torch.float64), demand / capacity], dim=1))
 
     def graph(self, instance: Instance, *, dtype: torch.dtype = torch.float32) -> Graph:
@@ -139,7 +141,9 @@ class CVRP:
                 seen.add(node)
                 load += float(instance.demand[node])
             if load > instance.capacity * (1 + TOLERANCE):
-                raise Infeasible(f"{instance.name}: route {number} carries {load:g}, the capacity is {instance.capacity:g}")
+                raise Infeasible(
+                    f"{instance.name}: route {number} carries {load:g}, the capacity is {instance.capacity:g}"
+                )
             legs += [float(instance.distance(a, b)) for a, b in zip(stops, stops[1:], strict=False)]
         if len(seen) < instance.n - 1:
             missing = next(i for i in range(1, instance.n) if i not in seen)

@@ -1,0 +1,219 @@
+"""Constructions against enumeration: probabilities, gradients, credit."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor
+
+from l2o import problems
+from l2o.construct import Construction, Decision, construct, draw
+from l2o.credit import Credit, advantages
+from l2o.models.patch import cut
+from l2o.models.policy import Policy, PolicyConfig
+from l2o.problems.base import Graph, Problem, State
+
+
+@pytest.fixture(params=problems.names())
+def problem(request: pytest.FixtureRequest) -> Problem:
+    return problems.find(request.param)
+
+
+def small(problem: Problem, n: int, batch: int = 1) -> tuple[Graph, Policy]:
+    graph = problem.sample(torch.Generator().manual_seed(4), batch, n, "uniform")
+    torch.manual_seed(0)
+    policy = Policy(PolicyConfig(width=16, message=8), features=problem.features, moves=problem.moves).double()
+    for parameter in policy.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return Graph(graph.pos.double(), graph.demand), policy
+
+
+@dataclass
+class Path:
+    """One sequence of decisions: log-probabilities (with gradient) and lengths step by step."""
+
+    logs: list[Tensor]
+    legs: list[float]
+    nodes: list[int]
+    moves: list[int]
+
+    @property
+    def probability(self) -> float:
+        return math.exp(sum(float(log.detach()) for log in self.logs))
+
+
+def enumerate_paths(problem: Problem, policy: Policy, graph: Graph) -> list[Path]:
+    """Every sequence of decisions from the first start."""
+    done = []
+
+    def walk(state: State, path: Path) -> None:
+        if not state.left:
+            done.append(dataclasses.replace(path, legs=[*path.legs, float(problem.closing(graph, state))]))
+            return
+        patch = cut(problem, graph, state, policy.neighbours(graph), policy.config.candidates)
+        logs = policy(patch).flatten(1).log_softmax(1)[0]
+        for choice in patch.allowed.flatten(1)[0].nonzero()[:, 0].tolist():
+            node, move = patch.node[:, 2 + choice // problem.moves], torch.tensor([choice % problem.moves])
+            leg = float(problem.legs(graph, state, node[None])[0, 0, move])
+            step = Path(
+                [*path.logs, logs[choice]], [*path.legs, leg], [*path.nodes, int(node)], [*path.moves, int(move)]
+            )
+            walk(problem.step(graph, state, node, move), step)
+
+    walk(problem.start(graph, torch.tensor([0]), problem.starts(graph, 1)[0]), Path([], [], [], []))
+    return done
+
+
+def test_probabilities_sum_to_one_and_match_what_is_sampled(problem: Problem) -> None:
+    graph, policy = small(problem, 4)
+    every = enumerate_paths(problem, policy, graph)
+    assert sum(path.probability for path in every) == pytest.approx(1, abs=1e-12)
+    samples = 4000
+    first = problem.starts(graph, 1)[0].expand(samples)
+    steps = problem.start(graph, torch.tensor([0]), first[:1]).left
+    noise = torch.rand(steps, samples, generator=torch.Generator().manual_seed(0))
+    made = construct(problem, policy, graph, torch.zeros(samples, dtype=torch.int64), first, noise=noise)
+    assert made is not None
+    mean = sum(path.probability * sum(path.legs) for path in every)
+    spread = math.sqrt(sum(path.probability * (sum(path.legs) - mean) ** 2 for path in every))
+    assert float(made.cost.mean()) == pytest.approx(mean, abs=4 * spread / math.sqrt(samples))
+    drawn = list(zip(made.nodes.T.tolist(), made.moves.T.tolist(), strict=True))
+    likeliest = max(every, key=lambda path: path.probability)
+    share, probability = drawn.count((likeliest.nodes, likeliest.moves)) / samples, likeliest.probability
+    assert share == pytest.approx(probability, abs=4 * math.sqrt(probability * (1 - probability) / samples) + 1e-9)
+
+
+def test_greedy_takes_the_most_probable_decisions(problem: Problem) -> None:
+    graph, policy = small(problem, 5)
+    made = construct(problem, policy, graph, torch.tensor([0]), problem.starts(graph, 1)[0])
+    assert made is not None
+    state = problem.start(graph, torch.tensor([0]), problem.starts(graph, 1)[0])
+    for node, move in zip(made.nodes[:, 0], made.moves[:, 0], strict=True):
+        patch = cut(problem, graph, state, policy.neighbours(graph), policy.config.candidates)
+        best = int(policy(patch).flatten(1).argmax())
+        assert (int(patch.node[0, 2 + best // problem.moves]), best % problem.moves) == (int(node), int(move))
+        state = problem.step(graph, state, node[None], move[None])
+    assert float(made.legs.sum()) == pytest.approx(float(made.cost[0]))
+
+
+def test_mean_gradient_is_the_enumerated_one(problem: Problem) -> None:
+    """With plain credit the expectation of advantage times score is minus the slope of the expected cost, exactly."""
+    graph, policy = small(problem, 4)
+    every = enumerate_paths(problem, policy, graph)
+    logs = torch.stack([torch.stack(path.logs) for path in every], dim=1)
+    legs = torch.tensor([path.legs for path in every], dtype=torch.float64).T
+    steps, count = logs.shape
+    row = torch.zeros(count, dtype=torch.int64)
+    first = problem.starts(graph, 1)[0]
+    nothing = cut(problem, graph, problem.start(graph, row[:1], first), policy.neighbours(graph), 10)
+    made = Construction(
+        row,
+        first.expand(count),
+        torch.tensor([path.nodes for path in every]).T,
+        torch.tensor([path.moves for path in every]).T,
+        legs,
+        [Decision(t, torch.arange(count), nothing, row) for t in range(steps)],
+    )
+    gain = advantages(made, graph.n, 10, Credit(math.inf, 0)).view(steps, count)
+    raw = torch.stack(raw_advantages(made, graph.n))
+    unit = raw.square().mean().sqrt()
+    torch.testing.assert_close(gain * unit, raw)
+    probability = logs.detach().sum(dim=0).exp()
+    parameters = list(policy.parameters())
+    estimate = torch.autograd.grad((probability * (logs * gain * unit).sum(dim=0)).sum(), parameters, retain_graph=True)
+    exact = torch.autograd.grad((logs.sum(dim=0).exp() * legs.sum(dim=0)).sum(), parameters)
+    for a, b in zip(estimate, exact, strict=True):
+        torch.testing.assert_close(-a, b, atol=1e-9, rtol=1e-9)
+
+
+def raw_advantages(made: Construction, n: int) -> list[Tensor]:
+    """By its definition, with loops: expected cost of what is left minus what it cost."""
+    visited = torch.cat([made.first[None], made.nodes])
+    steps, solutions = len(made.legs), made.legs.shape[1]
+    share = torch.zeros(solutions, n, dtype=made.legs.dtype)
+    for t in range(steps):
+        arriving, leaving = made.legs[t - 1], made.legs[t]
+        share[torch.arange(solutions), visited[t]] += (arriving + leaving) / 2
+    expected = share.mean(dim=0)
+    gains = []
+    for t in range(steps - 1):
+        to_go = made.legs[t:].sum(dim=0)
+        left = expected[visited[t + 1 :]].sum(dim=0)
+        gains.append(left + expected[visited[t]] / 2 + expected[visited[0]] / 2 - to_go)
+    return gains
+
+
+def test_plain_credit_of_the_first_decision_is_mean_cost_minus_cost() -> None:
+    problem = problems.find("tsp")
+    graph, policy = small(problem, 9)
+    solutions = 12
+    noise = torch.rand(8, solutions, generator=torch.Generator().manual_seed(3))
+    row, first = torch.zeros(solutions, dtype=torch.int64), torch.full((solutions,), 2)
+    made = construct(
+        problem, policy, graph, row, first, noise=noise, keep=torch.arange(8).unsqueeze(1).expand(-1, solutions) == 0
+    )
+    assert made is not None
+    gain = advantages(made, graph.n, 10, Credit(math.inf, 0))
+    difference = made.cost.mean() - made.cost
+    torch.testing.assert_close(gain, difference / difference.square().mean().sqrt())
+    assert float(gain.square().mean()) == pytest.approx(1)
+
+
+def test_near_credit_charges_a_node_left_behind_to_the_decision_that_left_it() -> None:
+    """Two tours of one instance: the second fetches node 2 late. With a short horizon only ``near`` sees the bill."""
+    problem = problems.find("tsp")
+    pos = torch.tensor([[[0.0, 0], [1, 0], [1.5, 0.5], [2, 0], [3, 0], [4, 0], [5, 0], [6, 0]]], dtype=torch.float64)
+    graph = Graph(pos, torch.zeros(1, 8, dtype=torch.float64))
+    orders = torch.tensor([[1, 2, 3, 4, 5, 6, 7], [1, 3, 4, 5, 6, 7, 2]]).T
+    state = problem.start(graph, torch.zeros(2, dtype=torch.int64), torch.zeros(2, dtype=torch.int64))
+    policy = Policy(PolicyConfig(context=0), features=0, moves=1).double()
+    neighbours = policy.neighbours(graph)
+    legs, patches = [], []
+    for node in orders:
+        patches.append(cut(problem, graph, state, neighbours, 10))
+        legs.append(problem.legs(graph, state, node[:, None])[:, 0, 0])
+        state = problem.step(graph, state, node, torch.zeros_like(node))
+    legs.append(problem.closing(graph, state))
+    kept = [Decision(1, torch.arange(2), patches[1], torch.zeros(2, dtype=torch.int64))]
+    made = Construction(
+        torch.zeros(2, dtype=torch.int64),
+        torch.zeros(2, dtype=torch.int64),
+        orders,
+        orders * 0,
+        torch.stack(legs),
+        kept,
+    )
+    blind = advantages(made, 8, 10, Credit(0.5, 0.0))
+    seeing = advantages(made, 8, 10, Credit(0.5, 1.0))
+    assert float(seeing[0]) > 0 > float(seeing[1])
+    assert float(seeing[1]) < float(blind[1])
+
+
+def test_draw_inverts_the_cumulated_probabilities() -> None:
+    logits = torch.tensor([[0.0, -torch.inf, math.log(3.0), -torch.inf]])
+    for noise, expected in [(0.0, 0), (0.2499, 0), (0.2501, 2), (0.999999, 2), (1 - 2**-24, 2)]:
+        assert int(draw(logits, torch.tensor([noise]))) == expected
+
+
+def test_stop_gives_up(problem: Problem) -> None:
+    graph, policy = small(problem, 6)
+    asked: list[int] = []
+
+    def stop(time: int) -> bool:
+        asked.append(time)
+        return time == 2
+
+    assert construct(problem, policy, graph, torch.tensor([0]), problem.starts(graph, 1)[0], stop=stop) is None
+    assert asked == [0, 1, 2]
+
+
+def test_enumeration_covers_every_tour() -> None:
+    graph, policy = small(problems.find("tsp"), 5)
+    paths = {tuple(path.nodes) for path in enumerate_paths(problems.find("tsp"), policy, graph)}
+    first = int(problems.find("tsp").starts(graph, 1)[0, 0])
+    assert paths == set(itertools.permutations(set(range(5)) - {first}))
