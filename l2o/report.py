@@ -44,7 +44,7 @@ def summary(instance: Instance, solution: Solution, model: str, written: list[st
     lines.append(f"  cost        {amount(solution.cost)}")
     if instance.best_known is not None:
         above = "" if percent is None else f", gap {percent:.2f} %"
-        lines.append(f"  best known  {amount(instance.best_known)}{above} ({instance.best_known_source})")
+        lines.append(f"  best known  {amount(instance.best_known)}{above}, from {instance.best_known_source}")
     if instance.demand is not None:
         lines.append(f"  routes      {len(solution.routes)}")
     lines.append(f"  found by    {solution.solver}")
