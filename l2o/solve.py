@@ -82,7 +82,8 @@ def solve(
     """
     if time_limit is None:
         time_limit = default_time_limit(instance.n) if improve and iterations is None else math.inf
-    threads = threads or torch.get_num_threads()
+    usual_threads = torch.get_num_threads()
+    threads = threads or usual_threads
     problem = problems.find(instance.problem)
     clock = Clock(time.monotonic() if started is None else started, time_limit, stop)
     watcher = watcher or Watcher()
@@ -104,7 +105,7 @@ def solve(
             with clock.held():
                 warm_up(problem.name)
         watcher.phase("local search")
-        local_search(
+        improved = local_search(
             instance,
             routes,
             deadline=clock.deadline,
@@ -114,8 +115,12 @@ def solve(
             stop=clock.over,
             iterations=iterations,
         )
+        best.offer(improved, f"{solver} + local search")
 
-    attend(work, clock)
+    try:
+        attend(work, clock)
+    finally:
+        torch.set_num_threads(usual_threads)
     if best.found is None:
         best.offer(nearest_neighbour(instance), "nearest neighbour")
     return best.solution()

@@ -207,6 +207,16 @@ def test_the_trace_tells_the_story() -> None:
     assert costs[-1] == solution.cost
 
 
+def test_the_threads_of_the_caller_are_left_alone() -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        solve(cities(10), untrained("tsp"), starts=2, improve=False, threads=1)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_default_time_limit() -> None:
     assert [default_time_limit(n) for n in (0, 500, 20_000)] == [5, 10, 205]
 
