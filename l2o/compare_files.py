@@ -19,7 +19,7 @@ from l2o.machine import commit, hardware, versions
 from l2o.problems.instance import InvalidInstance
 from l2o.progress import amount
 from l2o.selection import Filters, select
-from l2o.solvers import LEARNED, find
+from l2o.solvers import LEARNED, NAMES, find
 
 MOST_LINES = 100
 """Up to so many instances are printed one by one."""
@@ -46,12 +46,14 @@ def compare_files(sources: Sequence[str], filters: Filters, request: Request, de
     for path in paths:
         outputs.check(path, (".csv", ".json"))
     solvers = list(dict.fromkeys(request.solvers))
+    if not solvers:
+        raise InvalidInstance(f"found no solver, expected at least one of {', '.join(NAMES)}; name some")
+    for solver in solvers:
+        find(solver)
     left_out: list[str] = []
     instances = select(sources, filters, seed=request.seed, rounding=request.rounding, left_out=left_out.append)
     for reason in left_out:
         say(f"left out: {reason}", quiet=request.quiet)
-    for solver in solvers:
-        find(solver)
     if set(solvers) & set(LEARNED):
         from l2o.checkpoint import default, load
 

@@ -58,6 +58,8 @@ def attempt(task: Task) -> Answer:
             threads=task.threads,
             started=task.started,
         )
+        if not isinstance(solution, Solution):
+            solution, reason = None, f"it returned a {type(solution).__name__} instead of a solution"
     except Unsupported as error:
         reason, skipped = str(error), True
     except Exception as error:  # one solver's accident must not end a comparison
