@@ -17,7 +17,7 @@ LONGEST = 50
 """Nodes in each of the three stretches that a kick exchanges, at most."""
 HEAT = 1.0
 """Temperature at the start, in units of what it costs to go to a near neighbour; it falls to 0 along a line."""
-KICKS_PER_NODE = 30
+KICKS_PER_NODE = 10
 """A search that will make fewer kicks than this starts colder in proportion: it has no time to cool down."""
 TINY, TINY_KICKS = 12, 1_000
 """Up to so many nodes, so many kicks are enough to end the search."""
