@@ -49,8 +49,9 @@ def attend(work: Callable[[], None], clock: Clock, *, grace: float = 0.5) -> Non
     """Run ``work`` in a thread of its own and wait until it ends or is left behind.
 
     Work looks at the clock itself, but some stretches cannot (compilation, one large tensor operation). ``grace``
-    seconds after the clock is over the caller goes on without it; the thread ends at its next look. Meanwhile the
-    calling thread stays free to receive signals. What ``work`` raises is raised here.
+    seconds after the clock is over the caller goes on without it; the thread ends at its next look, for which the
+    interpreter waits at its own end. Meanwhile the calling thread is free to receive signals. What ``work`` raises is
+    raised here.
     """
     failures: list[BaseException] = []
 
@@ -60,7 +61,7 @@ def attend(work: Callable[[], None], clock: Clock, *, grace: float = 0.5) -> Non
         except BaseException as failure:
             failures.append(failure)
 
-    thread = threading.Thread(target=guarded, name="l2o solve", daemon=True)
+    thread = threading.Thread(target=guarded, name="l2o solve")
     thread.start()
     try:
         while thread.is_alive() and not clock.over():
