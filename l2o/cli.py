@@ -226,6 +226,53 @@ def compare(
 
 
 @app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A TOML file, as those in recipes/.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe, as budget.minutes=10. Repeatable."),
+    ] = None,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", metavar="DIR", help="Default: runs/ and the recipe's name.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the output folder.")] = False,
+    device: Annotated[str, typer.Option(callback=_device, help="Where to train: cpu or cuda.")] = "cpu",
+    processes: Annotated[int, typer.Option(min=1, help="Data-parallel processes; each takes part of each batch.")] = 1,
+    threads: Annotated[int | None, typer.Option(min=1, max=1024, help="For each process. Default: all cores.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")] = False,
+) -> None:
+    """Train a policy on random instances as RECIPE says, and leave weights that `l2o solve --model` takes.
+
+    A run that was ended, by whatever, goes on with --resume.
+    """
+    from pathlib import Path
+
+    from l2o import recipe as recipes
+    from l2o.train import train as run
+
+    folder = Path(output) if output else Path("runs") / Path(recipe).stem
+    loaded = recipes.load(recipe, settings)
+    run(loaded, folder, resume=resume, device=device, processes=processes, threads=threads, quiet=quiet)
+    print(f"weights in {folder}; try: l2o solve FILE --model {folder}")
+
+
+@app.command()
+def verify(
+    file: Annotated[str | None, typer.Argument(help="An instance, as for solve. Default: 100 random nodes.")] = None,
+    model: Annotated[str | None, typer.Option(help="Weights. Default: those shipped for the problem.")] = None,
+    trials: Annotated[int, typer.Option(min=1, help="Random transformations of each kind.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the transformations.")] = 0,
+) -> None:
+    """Move, turn, mirror, scale and renumber FILE at random and measure how much the policy changes its mind.
+
+    Exit code 1 if a change exceeds its bound.
+    """
+    from l2o.verify import verify_file
+
+    raise typer.Exit(0 if verify_file(file, model, trials=trials, seed=seed) else 1)
+
+
+@app.command()
 def plot(
     file: Annotated[str, typer.Argument(help="An instance, as for solve.")],
     solution: Annotated[str | None, typer.Argument(metavar="[SOLUTION]", help="Its .tour or .sol.")] = None,
@@ -248,7 +295,7 @@ def main() -> NoReturn:
     except BrokenPipeError:  # nobody reads any more; the interpreter would say so once again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
-    if threading.active_count() > 1:  # a search left behind would be torn apart by the interpreter's own ending
+    if threading.active_count() > 1:  # do not wait for work that was left behind
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)

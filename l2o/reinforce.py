@@ -79,13 +79,15 @@ class Reinforce(lightning.LightningModule):
         self.log(f"gap/{batch.name}", batch.gap(made.cost), batch_size=len(rows), sync_dist=True)
 
     def policy_gradient(self, construction: Construction, graph: Graph) -> list[Tensor]:
-        """Gradient of ``- mean over the kept decisions of advantage * log-likelihood`` for every parameter."""
+        """Gradient of ``- mean over the decisions of advantage * log-likelihood``, estimated from the kept ones."""
         gain = advantages(construction, graph.n, self.recipe.model.candidates, self.recipe.objective.credit)
         patch = Patch.cat([d.patch for d in construction.kept])
         choice = torch.cat([d.choice for d in construction.kept])
         with torch.enable_grad(), self.autocast():
             memory = self.policy.encode(graph)
         # Chunks stop at the encoder's output, whose gradient is collected and passed on once.
+        # The expected number of kept decisions, not the actual one: equal in all processes, so their mean is the whole.
+        count = self.recipe.objective.keep * construction.nodes.numel()
         leaf = None if memory is None else memory.detach().requires_grad_()
         weights = [p for name, p in self.policy.named_parameters() if not name.startswith("encoder.")]
         inputs = weights if leaf is None else [*weights, leaf]
@@ -95,7 +97,7 @@ class Reinforce(lightning.LightningModule):
                 with self.autocast():
                     logits = self.policy(patch[part], leaf)
                 chosen = logits.float().flatten(1).log_softmax(1).gather(1, choice[part].unsqueeze(1)).squeeze(1)
-                loss = -(chosen * gain[part]).sum() / len(patch)
+                loss = -(chosen * gain[part]).sum() / count
                 gradients = torch.autograd.grad(loss, inputs)
             for sum_, gradient in zip(total, gradients, strict=True):
                 sum_ += gradient

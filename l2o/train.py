@@ -33,8 +33,9 @@ def train(
     folder: Path,
     *,
     resume: bool = False,
-    device: str = "auto",
+    device: str = "cpu",
     processes: int = 1,
+    threads: int | None = None,
     quiet: bool = False,
 ) -> Path:
     """Train until the recipe's budget is spent; returns ``folder``, which ``l2o solve --model`` takes.
@@ -42,8 +43,9 @@ def train(
     Args:
         folder: receives ``weights.safetensors``, ``recipe.toml``, ``record.json``, the logs and ``last.ckpt``.
         resume: continue from ``last.ckpt``, with the same data stream and optimizer state.
-        device: ``cpu``, ``cuda`` or ``auto``.
+        device: ``cpu`` or ``cuda``.
         processes: data-parallel processes on this machine; each takes its share of every batch.
+        threads: of each process; None for what torch chooses.
 
     Raises:
         InvalidRecipe: ``folder`` holds another run, or none to resume from.
@@ -55,13 +57,15 @@ def train(
         raise InvalidRecipe(f"{folder}: holds a run already; add --resume to continue it or choose another --output")
     folder.mkdir(parents=True, exist_ok=True)
     keep_freed_memory()
+    if threads is not None:
+        torch.set_num_threads(threads)
     _silence()
     lightning.seed_everything(recipe.seed, verbose=False)
     problem = problems.find(recipe.problem)
     module = Reinforce(problem, recipe)
     data = RandomInstances(problem, recipe.data, recipe.objective.keep, recipe.seed)
     trainer = lightning.Trainer(
-        accelerator="gpu" if device == "cuda" else device,
+        accelerator="gpu" if device.startswith("cuda") else device,
         devices=processes,
         strategy="ddp" if processes > 1 else "auto",
         max_epochs=1,
@@ -70,7 +74,7 @@ def train(
         num_sanity_val_steps=0,
         gradient_clip_val=recipe.optimizer.clip,
         log_every_n_steps=20,
-        logger=[CSVLogger(folder, name="csv", version=""), TensorBoardLogger(folder, name="tensorboard", version="")],
+        logger=[CSVLogger(folder, name="csv"), TensorBoardLogger(folder, name="tensorboard")],
         callbacks=[Keeper(folder, recipe), Progress(quiet=quiet)],
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -78,6 +82,9 @@ def train(
         use_distributed_sampler=False,
     )
     trainer.fit(module, datamodule=data, ckpt_path=state if resume else None, weights_only=True)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    trainer.validate(module, datamodule=data, verbose=False)
     return folder
 
 
@@ -112,19 +119,18 @@ class Keeper(Callback):
         if not trainer.is_global_zero:
             return
         gaps = {k: round(float(v), 3) for k, v in trainer.callback_metrics.items() if k.startswith("gap/")}
-        self.curve.append(
-            {
-                "minutes": round(float(module.seconds) / 60, 2),
-                "instances": int(module.instances),
-                "decisions": int(module.decisions),
-                "steps": int(trainer.global_step),
-                **gaps,
-            }
-        )
+        point = {
+            "minutes": round(float(module.seconds) / 60, 2),
+            "instances": int(module.instances),
+            "decisions": int(module.decisions),
+            "steps": int(module.averaged.n_averaged),
+            **gaps,
+        }
+        self.curve = [p for p in self.curve if p["steps"] < point["steps"]] + [point]
         record = {
             "problem": self.recipe.problem,
             "loss": "REINFORCE, shared multi-start baseline, local credit",
-            **self.curve[-1],
+            **point,
             "seed": self.recipe.seed,
             "hardware": hardware(module.device),
             "versions": {"l2o": __version__, "torch": torch.__version__, "python": platform.python_version()},

@@ -1,0 +1,224 @@
+"""``l2o verify``: how exactly a policy respects the symmetries it claims, measured on one instance.
+
+The instance is moved, turned, mirrored, scaled and renumbered at random; logits are compared along a fixed path of
+decisions, tours from scratch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from l2o import checkpoint, problems
+from l2o.construct import construct
+from l2o.files import read
+from l2o.models.patch import CANDIDATES, cut
+from l2o.models.policy import Policy
+from l2o.problems.base import Graph, Problem, State
+from l2o.problems.embedding import embedding
+
+BOUNDS = {torch.float64: 1e-9, torch.float32: 1e-4}
+"""Largest change of a logit that passes."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Worst over all trials of one symmetry in one precision."""
+
+    symmetry: str
+    dtype: torch.dtype
+    logits: float
+    """Largest change of a logit."""
+    cost: float
+    """Largest relative change of the greedy solution's cost; NaN where it was not measured."""
+    trials: int
+
+    @property
+    def passed(self) -> bool:
+        """Logits within their bound, and in float64 the same solutions."""
+        return self.logits <= BOUNDS[self.dtype] and (self.dtype != torch.float64 or not self.cost > 1e-9)
+
+
+@dataclass(frozen=True)
+class Transformed:
+    """The instance in another guise: coordinates, demands, and ``new [n]``, each node's number there."""
+
+    pos: Tensor
+    demand: Tensor
+    new: Tensor
+
+
+def verify(
+    problem: Problem, policy: Policy, pos: Tensor, demand: Tensor | None, *, trials: int, seed: int
+) -> list[Row]:
+    """Measure every symmetry with ``trials`` random transformations.
+
+    Args:
+        pos: ``[n, dim]`` float64, in file units.
+        demand: ``[n]`` in units of the capacity, or None.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    load = torch.zeros(len(pos), dtype=torch.float64) if demand is None else demand
+    rows = []
+    for dtype in (torch.float64, torch.float32):
+        network = policy.to(dtype)
+        graph = Graph.of(pos[None], load[None], dtype=dtype)
+        states = walk(problem, network, graph)
+        plain = [score(problem, network, graph, state) for state in states]
+        tour = greedy_cost(problem, network, graph, pos)
+        for name, transform in SYMMETRIES.items():
+            logits, cost = 0.0, 0.0
+            for trial in range(trials):
+                there = transform(pos, load, generator, depot=problem.moves > 1)
+                moved = Graph.of(there.pos[None], there.demand[None], dtype=dtype)
+                state = states[trial % len(states)]
+                other = score(problem, network, moved, renumbered(state, there.new))
+                logits = max(logits, change(plain[trial % len(states)], other, there.new))
+                # A tour is a construction from scratch: fewer of them tell as much.
+                if trial < max(1, trials // 20):
+                    cost = max(cost, abs(greedy_cost(problem, network, moved, pos, there.new) / tour - 1))
+            rows.append(Row(name, dtype, logits, cost, trials))
+    return rows
+
+
+def walk(problem: Problem, policy: Policy, graph: Graph, count: int = 20) -> list[State]:
+    """States along the greedy construction, evenly spread."""
+    first = problem.starts(graph, 1)[0]
+    made = construct(problem, policy, graph, torch.zeros(1, dtype=torch.int64), first)
+    assert made is not None
+    state = problem.start(graph, torch.zeros(1, dtype=torch.int64), first)
+    states = [state]
+    for node, move in zip(made.nodes[:-1], made.moves[:-1], strict=True):
+        state = problem.step(graph, state, node, move)
+        states.append(state)
+    return [states[i * len(states) // count] for i in range(min(count, len(states)))]
+
+
+@torch.no_grad()
+def score(problem: Problem, policy: Policy, graph: Graph, state: State) -> dict[int, Tensor]:
+    """Logits ``[moves]`` of each candidate, by node number."""
+    patch = cut(problem, graph, state, policy.neighbours(graph), policy.config.candidates)
+    logits = policy(patch, policy.encode(graph))[0]
+    nodes, valid = patch.node[0, CANDIDATES:], patch.valid[0, CANDIDATES:]
+    return {int(nodes[i]): logits[i] for i in range(len(logits)) if valid[i]}
+
+
+def renumbered(state: State, new: Tensor) -> State:
+    """The same state where node ``i`` is called ``new[i]``."""
+    return State(
+        state.row, new[state.current], new[state.anchor], state.unvisited[:, new.argsort()], state.left, state.load
+    )
+
+
+def change(plain: dict[int, Tensor], other: dict[int, Tensor], new: Tensor) -> float:
+    """Largest difference between the logits of corresponding nodes.
+
+    Nodes at equal distance may enter a patch in any order, or be the last to fit: only nodes seen in both count, and a
+    patch that shares none with its image counts as infinitely far.
+    """
+    differences = [0.0] if not plain else []
+    for node, logits in plain.items():
+        image = other.get(int(new[node]))
+        if image is not None:
+            both = logits.isfinite() & image.isfinite()
+            if bool((logits.isfinite() != image.isfinite()).any()):
+                return float("inf")
+            differences.append(float((logits - image)[both].abs().max()) if both.any() else 0.0)
+    return max(differences, default=float("inf"))
+
+
+def greedy_cost(problem: Problem, policy: Policy, graph: Graph, pos: Tensor, new: Tensor | None = None) -> float:
+    """Length of the greedy solution of ``graph``, measured on the untransformed coordinates ``pos``."""
+    made = construct(problem, policy, graph, torch.zeros(1, dtype=torch.int64), problem.starts(graph, 1)[0])
+    assert made is not None
+    old = torch.arange(len(pos)) if new is None else new.argsort()
+    back = Graph.of(pos[None], graph.demand[:, torch.arange(len(pos)) if new is None else new], dtype=torch.float64)
+    state = problem.start(back, torch.zeros(1, dtype=torch.int64), old[made.first])
+    total = 0.0
+    for node, move in zip(old[made.nodes], made.moves, strict=True):
+        total += float(problem.legs(back, state, node.unsqueeze(1))[0, 0, move])
+        state = problem.step(back, state, node, move)
+    return total + float(problem.closing(back, state))
+
+
+def _draw(generator: torch.Generator, *shape: int) -> Tensor:
+    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+def _rotation(generator: torch.Generator, dim: int) -> Tensor:
+    q, r = torch.linalg.qr(_draw(generator, dim, dim))
+    q = q * r.diagonal().sign()
+    return q * torch.linalg.det(q).sign().pow(torch.arange(dim) == 0)
+
+
+def rotate(pos: Tensor, demand: Tensor, generator: torch.Generator, *, depot: bool) -> Transformed:
+    """A random rotation."""
+    return Transformed(pos @ _rotation(generator, pos.shape[1]), demand, torch.arange(len(pos)))
+
+
+def reflect(pos: Tensor, demand: Tensor, generator: torch.Generator, *, depot: bool) -> Transformed:
+    """A reflection in a random hyperplane."""
+    normal = _draw(generator, pos.shape[1])
+    normal = normal / normal.norm()
+    return Transformed(pos - 2 * (pos @ normal)[:, None] * normal, demand, torch.arange(len(pos)))
+
+
+def translate(pos: Tensor, demand: Tensor, generator: torch.Generator, *, depot: bool) -> Transformed:
+    """A shift by up to a million, in the file's units."""
+    far = 10 ** (6 * torch.rand((), generator=generator, dtype=torch.float64))
+    direction = _draw(generator, pos.shape[1])
+    return Transformed(pos + far * direction / direction.norm(), demand, torch.arange(len(pos)))
+
+
+def scale(pos: Tensor, demand: Tensor, generator: torch.Generator, *, depot: bool) -> Transformed:
+    """A factor between 1e-6 and 1e6."""
+    factor = 10 ** (12 * torch.rand((), generator=generator, dtype=torch.float64) - 6)
+    return Transformed(pos * factor, demand, torch.arange(len(pos)))
+
+
+def renumber(pos: Tensor, demand: Tensor, generator: torch.Generator, *, depot: bool) -> Transformed:
+    """Another order of the nodes; a depot stays first."""
+    fixed = 1 if depot else 0
+    order = torch.cat([torch.arange(fixed), fixed + torch.randperm(len(pos) - fixed, generator=generator)])
+    return Transformed(pos[order], demand[order], order.argsort())
+
+
+SYMMETRIES: dict[str, Callable[..., Transformed]] = {
+    "rotation": rotate,
+    "reflection": reflect,
+    "translation": translate,
+    "scaling": scale,
+    "renumbering": renumber,
+}
+
+
+def verify_file(file: str | None, model: str | None, *, trials: int, seed: int) -> bool:
+    """Print the table for ``file``, or for a random map of 100 nodes; whether all symmetries hold within their bounds."""
+    if file is None:
+        loaded = checkpoint.load(model or checkpoint.default("tsp"))
+        problem = problems.find(loaded.problem)
+        graph = problem.sample(torch.Generator().manual_seed(seed), 1, 100, "uniform")
+        name, pos, demand = "100 random nodes", graph.pos[0].double() * 1000, graph.demand[0]
+    else:
+        instance = read(file)
+        loaded = checkpoint.load(model or checkpoint.default(instance.problem))
+        problem = problems.find(instance.problem)
+        if loaded.problem != instance.problem:
+            raise checkpoint.InvalidCheckpoint(
+                f"model {loaded.name!r} is for {loaded.problem}, {instance.name} is a {instance.problem}; choose another"
+            )
+        name, pos = instance.name, torch.from_numpy(embedding(instance).copy())
+        demand = None
+        if instance.demand is not None and instance.capacity is not None:
+            demand = torch.from_numpy(instance.demand / instance.capacity)
+    print(f"{loaded.name} on {name}: largest change over {trials} random transformations each")
+    print(f"{'':14}{'precision':12}{'logits':>10}{'bound':>10}{'tour cost':>12}")
+    rows = verify(problem, loaded.policy, pos, demand, trials=trials, seed=seed)
+    for row in rows:
+        precision = str(row.dtype).removeprefix("torch.")
+        verdict = "" if row.passed else "  FAILED"
+        print(f"{row.symmetry:14}{precision:12}{row.logits:10.1e}{BOUNDS[row.dtype]:10.0e}{row.cost:12.1e}{verdict}")
+    return all(row.passed for row in rows)
