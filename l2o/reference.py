@@ -150,8 +150,8 @@ def whole_loads(instance: Instance) -> tuple[list[int], int]:
 def vehicles(instance: Instance) -> int:
     """A fleet that stands for an unlimited one: a quarter and five more than first-fit decreasing needs.
 
-    Good solutions use few routes above the least possible number (on the X instances at most four in a hundred), but
-    each vehicle that the model holds costs time and memory.
+    Good solutions use few routes above the least possible number. What OR-Tools finds in a given time does not change
+    between 12 vehicles and 19 on X-n214-k11, or 60 and 78 on X-n979-k58.
     """
     assert instance.demand is not None and instance.capacity is not None
     room: list[float] = []

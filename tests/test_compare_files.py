@@ -23,7 +23,7 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 def test_tables_and_files(tmp_path: Path) -> None:
     sources = [str(DATA / "ulysses16.tsp"), str(DATA / "P-n16-k8.vrp"), "uniform:12x2"]
-    options = ["--solvers", "ortools,insertion,nearest", "--time-limit", "2.5", "--seed", "5"]
+    options = ["--solvers", "ortools,insertion,nearest", "--time-limit", "1.5", "--seed", "5"]
     outputs = [tmp_path / "rows.csv", tmp_path / "all.json"]
     done = run(*sources, *options, "-o", outputs[0], "-o", outputs[1])
     assert done.returncode == 0, done.stderr
@@ -41,7 +41,7 @@ def test_tables_and_files(tmp_path: Path) -> None:
     assert {row["gap_to"] for row in rows[6:]} == {"best found"}
 
     document = json.loads(outputs[1].read_text())
-    assert document["time_limit"] == 2.5 and document["seed"] == 5 and document["threads"] == 1
+    assert document["time_limit"] == 1.5 and document["seed"] == 5 and document["threads"] == 1
     assert document["versions"]["ortools"] and document["hardware"] and "fresh process" in document["seconds_count"]
     assert [row["instance"] for row in document["rows"]] == [row["instance"] for row in rows]
     summary = {line["solver"]: line for line in document["summary"]}
