@@ -159,7 +159,7 @@ def text(rows: Sequence[Row], solvers: Sequence[str], document: dict[str, Any]) 
     shared = common(rows, solvers)
     if shared and any(row.status != OK for row in rows):
         blocks.append(
-            f"on the {len(shared) // len(solvers)} instances that all of them solved\n"
+            f"only the instances that all of them solved: {len(shared) // len(solvers)} of {len(by_instance)}\n"
             + table([SUMMARY_HEAD, *map(_summary_line, summarise(shared, solvers))])
         )
     notes = []

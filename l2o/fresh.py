@@ -10,6 +10,7 @@ import os
 import pickle
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -85,22 +86,24 @@ def attempt_afresh(
     """
     settings = dict.fromkeys(THREAD_SETTINGS, str(threads))
     started = time.monotonic()
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-c", "from l2o.fresh import main; main()"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, **settings, "PYTHONPATH": os.pathsep.join(path or os.curdir for path in sys.path)},
-        start_new_session=True,  # Ctrl-C is for the comparison, which ends this process itself
-    )
-    unsent: bytes | None = pickle.dumps(Task(instance, solver, model, time_limit, seed, threads, started))
+    # A file, not a pipe: communicate() forgets what a slow reader has not taken when its timeout expires.
+    with tempfile.TemporaryFile() as task:
+        pickle.dump(Task(instance, solver, model, time_limit, seed, threads, started), task)
+        task.seek(0)
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-c", "from l2o.fresh import main; main()"],
+            stdin=task,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **settings, "PYTHONPATH": os.pathsep.join(path or os.curdir for path in sys.path)},
+            start_new_session=True,  # Ctrl-C is for the comparison, which ends this process itself
+        )
     try:
         while True:
             try:
-                output, errors = process.communicate(unsent, timeout=0.2)
+                output, errors = process.communicate(timeout=0.2)
                 break
             except subprocess.TimeoutExpired:
-                unsent = None
                 if stop():
                     return None
                 if time.monotonic() - started > time_limit + GRACE:

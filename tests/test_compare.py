@@ -148,6 +148,12 @@ def test_a_solver_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.usefixtures("own_solvers")
+def test_large_instances_reach_a_process_that_starts_slowly() -> None:
+    (only,) = compare([cities(30_000)], ["own:order"], time_limit=20.0)
+    assert only.status == OK
+
+
+@pytest.mark.usefixtures("own_solvers")
 def test_everybody_is_told_the_same() -> None:
     (only,) = compare([cities(9)], ["own:told"], time_limit=4.5, seed=7, threads=2)
     *settings, late = only.reason.split()

@@ -54,7 +54,7 @@ def test_tables_and_files(tmp_path: Path) -> None:
     )
     assert table[1].splitlines()[1].split()[:4] == ["ulysses16", "16", "6,859", "0.00"]
     assert table[2].splitlines()[1].split()[:8] == ["ortools", "4", "0", "0", "0.00", "0.00", "0.00", "4"]
-    assert table[3].startswith("on the 3 instances that all of them solved")
+    assert table[3].startswith("only the instances that all of them solved: 3 of 4")
     assert "gaps of 2 of 4 instances are to the best cost found here" in table[4]
     progress = done.stderr.splitlines()
     assert progress[1].startswith("[1/12] ulysses16  ortools  cost 6,859  gap 0.00 %")
