@@ -120,12 +120,13 @@ class EGNN(nn.Module):
             ``h [B, m, width]`` and ``x [B, m, dim]``.
         """
         normed = self.norm(h)
-        length = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist")
+        # Geometry in the precision of x, which may be higher than that of the features.
+        length = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist").to(self.receive.weight.dtype)
         distance = length.square() if self.stability.squared else length
         messages = self.messages(
             self.receive(normed).unsqueeze(2), self.send(normed).unsqueeze(1), distance.unsqueeze(-1), edge_attr
         )
-        linked = (valid.unsqueeze(1) & ~torch.eye(h.shape[1], dtype=torch.bool, device=h.device)).to(x.dtype)
+        linked = (valid.unsqueeze(1) & ~torch.eye(h.shape[1], dtype=torch.bool, device=h.device)).to(length.dtype)
         average = linked / linked.sum(dim=2, keepdim=True).clamp(min=1)
         share = average if self.stability.mean else linked
         weight = self.edge_weight(messages)
@@ -134,6 +135,6 @@ class EGNN(nn.Module):
         # A product over the senders: the weighted messages themselves are never stored.
         received = (share.unsqueeze(2).to(messages.dtype) @ messages).squeeze(2)
         if self.phi_x is not None:
-            pull = average * self.coordinate_weight(messages, length.unsqueeze(-1)).squeeze(-1)
+            pull = (average * self.coordinate_weight(messages, length.unsqueeze(-1)).squeeze(-1)).to(x.dtype)
             x = x + x * pull.sum(dim=2, keepdim=True) - pull @ x
         return self.update(h, normed, received), x

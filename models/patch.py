@@ -20,6 +20,9 @@ CURRENT, ANCHOR, CANDIDATES = 0, 1, 2
 NEAR = 2.5
 """Radius, in units of the patch, up to which distances from the current node are true; beyond they saturate."""
 
+LARGE = 2000
+"""Nodes above which neighbours are looked up in a k-d tree."""
+
 
 @dataclass(frozen=True)
 class Patch:
@@ -96,6 +99,8 @@ class Neighbours:
 
 def nearest(pos: Tensor, count: int) -> Tensor:
     """``[B, n, count]`` the nearest other nodes, nearest first, of ``pos [B, n, dim]``, exactly."""
+    if pos.device.type == "cpu" and pos.shape[1] > LARGE:
+        return torch.stack([_nearest_by_tree(instance, count) for instance in pos])
     batch, n, _ = pos.shape
     order = torch.empty(batch, n, count, dtype=torch.int64, device=pos.device)
     step = max(1, 2**24 // (batch * n))
@@ -106,6 +111,19 @@ def nearest(pos: Tensor, count: int) -> Tensor:
         distance[:, own - begin, own] = torch.inf
         order[:, begin : begin + step] = distance.topk(count, dim=-1, largest=False).indices
     return order
+
+
+def _nearest_by_tree(pos: Tensor, count: int) -> Tensor:
+    """:func:`nearest` for one large instance, without looking at all pairs."""
+    from scipy.spatial import cKDTree
+
+    points = pos.numpy()
+    _, found = cKDTree(points).query(points, k=count + 1, workers=torch.get_num_threads())
+    order = torch.from_numpy(found)
+    # The node itself is nearest, but for more duplicates than fit in the list, when any of them may be missing.
+    own = order == torch.arange(len(pos)).unsqueeze(1)
+    own[:, -1] |= ~own.any(dim=1)
+    return order[~own].view(len(pos), count)
 
 
 def context_ranks(candidates: int, context: int, reach: int, device: torch.device) -> Tensor:

@@ -14,6 +14,9 @@ from l2o.models.egnn import EGNN, Stability
 from l2o.models.patch import ANCHOR, CANDIDATES, CURRENT, Neighbours, Patch, context_ranks
 from l2o.problems.base import Graph
 
+FARTHEST = 20.0
+"""Detour, in units of the patch, beyond which all choices are equally out of the question."""
+
 
 @dataclass(frozen=True)
 class PolicyConfig:
@@ -80,8 +83,8 @@ class Policy(nn.Module):
         """Logits, ``-inf`` where not allowed. ``memory`` is what :meth:`encode` gave for the instances."""
         last = CANDIDATES + self.config.candidates
         dtype = self.role.dtype
-        pos = patch.pos.to(dtype)
-        distance = torch.cdist(pos, pos, compute_mode="donot_use_mm_for_euclid_dist")
+        pos = patch.pos
+        distance = torch.cdist(pos, pos, compute_mode="donot_use_mm_for_euclid_dist").to(dtype)
         edge = torch.stack([torch.exp(-distance), torch.exp(-2 * distance.square()), torch.log1p(distance)], dim=-1)
 
         h = self.enter(torch.cat([patch.x.to(dtype), self._measures(distance, patch.valid)], dim=-1)) + self._roles(pos)
@@ -92,8 +95,14 @@ class Policy(nn.Module):
         h = self.norm(h)
         candidate, current = h[:, CANDIDATES:last], h[:, CURRENT].unsqueeze(1)
         logits = self.head(torch.cat([candidate, current.expand_as(candidate)], dim=-1)).float()
-        prior = nn.functional.softplus(self.sharpness) * patch.legs
+        prior = nn.functional.softplus(self.sharpness) * self._detour(patch).to(dtype)
         return torch.where(patch.allowed, logits.to(dtype) - prior, -torch.inf)
+
+    def _detour(self, patch: Patch) -> Tensor:
+        """``[P, k, moves]`` how much longer than the shortest each choice is, bounded: nobody goes further, and logits
+        in the hundreds would leave float32 no digits for the ones that matter."""
+        shortest = torch.where(patch.allowed, patch.legs, torch.inf).amin(dim=(1, 2), keepdim=True)
+        return (patch.legs - shortest).clamp(max=FARTHEST)
 
     def _roles(self, pos: Tensor) -> Tensor:
         k, m = self.config.candidates, pos.shape[1]

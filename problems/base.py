@@ -87,8 +87,8 @@ class Problem(Protocol):
     def sample(self, generator: torch.Generator, batch: int, n: int, distribution: str) -> Graph:
         """Draw ``batch`` random instances with ``n`` nodes (customers, where there is a depot)."""
 
-    def graph(self, instance: Instance, *, dtype: torch.dtype = torch.float32) -> Graph:
-        """The instance as a batch of one."""
+    def graph(self, instance: Instance, *, dtype: torch.dtype = torch.float64) -> Graph:
+        """The instance as a batch of one; in float64, so that patches of a large map have all their digits."""
 
     def starts(self, graph: Graph, count: int) -> Tensor:
         """``[B, count]`` the nodes with which constructions begin, chosen by geometry alone (``count`` at most ``n``).

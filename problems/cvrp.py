@@ -53,7 +53,7 @@ class CVRP:
         )
         return Graph.of(pos, torch.cat([torch.zeros(batch, 1, dtype=torch.float64), demand / capacity], dim=1))
 
-    def graph(self, instance: Instance, *, dtype: torch.dtype = torch.float32) -> Graph:
+    def graph(self, instance: Instance, *, dtype: torch.dtype = torch.float64) -> Graph:
         """The instance as the policy sees it, a batch of one."""
         assert instance.demand is not None and instance.capacity is not None
         demand = torch.from_numpy(instance.demand / instance.capacity)[None]

@@ -26,7 +26,7 @@ class TSP:
         """``batch`` maps of ``n`` nodes; ``distribution`` is a key of :data:`l2o.problems.maps.MAPS`."""
         return Graph.of(MAPS[distribution](generator, batch, n))
 
-    def graph(self, instance: Instance, *, dtype: torch.dtype = torch.float32) -> Graph:
+    def graph(self, instance: Instance, *, dtype: torch.dtype = torch.float64) -> Graph:
         """The instance as the policy sees it, a batch of one."""
         return Graph.of(torch.from_numpy(np.array(embedding(instance)))[None], dtype=dtype)
 

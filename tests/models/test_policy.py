@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from l2o import problems
+from l2o.models import patch as patch_module
 from l2o.models.patch import CANDIDATES, Patch, cut, nearest
 from l2o.models.policy import Policy, PolicyConfig
 from l2o.problems.base import Graph, Problem, State
@@ -197,7 +198,13 @@ def test_neighbours_are_the_nearest_unvisited_whatever_the_length_of_the_lists()
         assert torch.equal(node[0][inside], ranked[ranks[inside]])
 
 
-def test_nearest_lists_are_exact() -> None:
+@pytest.mark.parametrize("large", [10, 1000])
+def test_nearest_lists_are_exact(large: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patch_module, "LARGE", large)
     pos = torch.rand(2, 40, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    pos[:, 20:30] = pos[:, :1]
     far = torch.cdist(pos, pos) + torch.eye(40) * 1e9
-    assert torch.equal(nearest(pos, 7), far.argsort(dim=-1)[..., :7])
+    lists = nearest(pos, 7)
+    torch.testing.assert_close(far.gather(2, lists), far.sort(dim=-1).values[..., :7])
+    assert all(len(set(row)) == 7 for row in lists.flatten(0, 1).tolist())
+    assert not (lists == torch.arange(40).view(1, 40, 1)).any()
