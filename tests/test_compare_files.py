@@ -50,7 +50,7 @@ def test_tables_and_files(tmp_path: Path) -> None:
 
     table = done.stdout.split("\n\n")
     assert table[0].startswith(
-        "2.5 s per solve, counting from the start of a fresh process to its end; 1 thread; seed 5"
+        "1.5 s per solve, counting from the start of a fresh process to its end; 1 thread; seed 5"
     )
     assert table[1].splitlines()[1].split()[:4] == ["ulysses16", "16", "6,859", "0.00"]
     assert table[2].splitlines()[1].split()[:8] == ["ortools", "4", "0", "0", "0.00", "0.00", "0.00", "4"]
