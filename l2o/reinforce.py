@@ -29,7 +29,7 @@ class Reinforce(lightning.LightningModule):
         self.problem, self.recipe = problem, recipe
         self.policy = Policy(recipe.model, features=problem.features, moves=problem.moves)
         decay = recipe.optimizer.average
-        self.averaged = AveragedModel(self.policy, multi_avg_fn=_moving_average(decay))
+        self.averaged = AveragedModel(self.policy, multi_avg_fn=_moving_average(decay)).requires_grad_(False)
         self.register_buffer("decisions", torch.zeros((), dtype=torch.int64))
         self.register_buffer("instances", torch.zeros((), dtype=torch.int64))
         self.register_buffer("seconds", torch.zeros((), dtype=torch.float64))

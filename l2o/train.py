@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
-import subprocess
 import sys
 import time
 import warnings
@@ -18,7 +16,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
-from l2o import __version__, checkpoint, problems
+from l2o import checkpoint, machine, problems
 from l2o.data import RandomInstances
 from l2o.memory import keep_freed_memory
 from l2o.models.policy import Policy
@@ -104,8 +102,8 @@ class Keeper(Callback):
         """The learning curve before the interruption."""
         self.curve = state["curve"]
 
-    def on_train_batch_end(self, trainer: lightning.Trainer, module: Any, *_: Any) -> None:
-        """Save the state if it is time; all processes agree on when."""
+    def on_train_batch_start(self, trainer: lightning.Trainer, module: Any, *_: Any) -> None:
+        """Save the state if it is time, when all of the last batch is done; all processes agree on when."""
         due = time.monotonic() - self.saved > self.recipe.validation.checkpoint * 60
         if trainer.strategy.broadcast(due):
             self._save_state(trainer)
@@ -132,12 +130,18 @@ class Keeper(Callback):
             "loss": "REINFORCE, shared multi-start baseline, local credit",
             **point,
             "seed": self.recipe.seed,
-            "hardware": hardware(module.device),
-            "versions": {"l2o": __version__, "torch": torch.__version__, "python": platform.python_version()},
-            "commit": commit(),
+            "hardware": self._hardware(module.device),
+            "versions": machine.versions(),
+            "commit": machine.commit(),
             "curve": self.curve,
         }
         checkpoint.save(self.folder, cast(Policy, module.averaged.module), self.recipe, record)
+
+    @staticmethod
+    def _hardware(device: torch.device) -> str:
+        if device.type == "cuda":
+            return f"{torch.cuda.get_device_name(device)}; {machine.hardware()}"
+        return f"{machine.hardware()}, {torch.get_num_threads()} of them used"
 
     def _save_state(self, trainer: lightning.Trainer) -> None:
         self.saved = time.monotonic()
@@ -177,28 +181,6 @@ class Progress(Callback):
         """Leave the terminal on a fresh line."""
         if self.terminal and not self.quiet:
             print(file=sys.stderr)
-
-
-def hardware(device: torch.device) -> str:
-    """What the training ran on, for the record."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    model = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        model = next(
-            (x.split(":")[1].strip() for x in info.read_text().splitlines() if x.startswith("model name")), model
-        )
-    return f"CPU ({model}), {torch.get_num_threads()} thread{'s' if torch.get_num_threads() > 1 else ''}"
-
-
-def commit() -> str:
-    """The commit of the source tree, or nothing where there is none."""
-    try:
-        command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=12", "HEAD"]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return ""
 
 
 def _silence() -> None:

@@ -1,0 +1,221 @@
+"""Training end to end: it learns, resumes exactly after kill -9, and two processes equal one."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from l2o import checkpoint, problems, validation
+from l2o.data import Batch, draw_batch
+from l2o.recipe import Data, InvalidRecipe, Recipe, from_dict
+from l2o.train import train
+
+ROOT = Path(__file__).parents[1]
+TINY = (("uniform", 8, 2), ("clusters", 10, 2))
+
+
+def recipe(problem: str = "tsp", **changes: object) -> Recipe:
+    values: dict[str, object] = {
+        "problem": problem,
+        "precision": "32",
+        "model": {"width": 8, "message": 4, "candidates": 4, "context": 2, "reach": 8},
+        "data": {"sizes": [6, 9], "starts": 4, "decisions": 100},
+        "budget": {"decisions": 600},
+        "optimizer": {"warmup": 2},
+    }
+    return from_dict(values | changes)
+
+
+@pytest.fixture(autouse=True)
+def small_validation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(validation, "SETS", TINY)
+    monkeypatch.setattr(validation, "REFERENCES", Path("missing"))
+
+
+DRIVER = """
+import sys
+from pathlib import Path
+from l2o import recipe, validation
+from l2o.train import train
+
+if __name__ == "__main__":
+    validation.SETS = (("uniform", 8, 2), ("clusters", 10, 2))
+    validation.REFERENCES = Path("missing")
+    loaded = recipe.load(sys.argv[1])
+    train(loaded, Path(sys.argv[2]), resume="resume" in sys.argv, processes=2 if "two" in sys.argv else 1, quiet=True)
+"""
+
+
+def launch(folder: Path, loaded: Recipe, *words: str) -> subprocess.Popen[bytes]:
+    (folder / "driver.py").write_text(DRIVER)
+    (folder / "recipe.toml").write_text(checkpoint.toml(loaded))
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(folder / "driver.py"), str(folder / "recipe.toml"), str(folder / "run"), *words]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, cwd=folder)
+
+
+def finish(process: subprocess.Popen[bytes]) -> None:
+    _, complaint = process.communicate(timeout=240)
+    assert process.returncode == 0, complaint.decode()
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / checkpoint.WEIGHTS)
+
+
+@pytest.mark.parametrize("problem", problems.names())
+def test_a_run_leaves_weights_logs_and_a_record(problem: str, tmp_path: Path) -> None:
+    loaded = recipe(problem)
+    folder = train(loaded, tmp_path / "run", quiet=True)
+    trained = checkpoint.load(str(folder))
+    assert trained.recipe == loaded and trained.problem == problem
+    record = trained.record
+    assert record["decisions"] >= 600 and record["instances"] > 0 and record["steps"] > 2
+    assert record["curve"][-1]["steps"] == record["steps"]
+    assert "gap/uniform-8" in record
+    (log,) = folder.glob("csv/*/metrics.csv")
+    rows = list(csv.DictReader(log.read_text().splitlines()))
+    assert rows and any(folder.glob("tensorboard/*/events*"))
+    with pytest.raises(InvalidRecipe, match="--resume"):
+        train(loaded, folder)
+    with pytest.raises(InvalidRecipe, match="nothing to resume"):
+        train(loaded, tmp_path / "other", resume=True)
+
+
+def test_it_learns() -> None:
+    """Long legs get dearer: after some steps the policy's own sampled tours are shorter than untrained ones."""
+    from l2o.construct import construct
+    from l2o.reinforce import Reinforce
+
+    torch.manual_seed(0)
+    problem, loaded = problems.find("tsp"), recipe(data={"sizes": [12], "starts": 8, "decisions": 1500})
+    module = Reinforce(problem, loaded)
+    optimizer = torch.optim.Adam(module.policy.parameters(), lr=5e-3)
+    costs = []
+    for step in range(30):
+        batch = draw_batch(problem, loaded.data, 0.5, 0, step, 0, 1)
+        made = construct(
+            problem, module.policy, batch.graph, batch.row, batch.first, noise=batch.noise, keep=batch.keep
+        )
+        assert made is not None
+        for parameter, slope in zip(module.policy.parameters(), module.policy_gradient(made, batch.graph), strict=True):
+            parameter.grad = slope
+        optimizer.step()
+        test = draw_batch(problem, Data(sizes=(12,), starts=8, decisions=8000, uniform=1.0), 0.5, 99, 0, 0, 1)
+        again = construct(problem, module.policy, test.graph, test.row, test.first, noise=test.noise)
+        assert again is not None
+        costs.append(float(again.cost.mean()))
+    assert costs[-1] < costs[0] * 0.97
+
+
+def test_chunks_and_encoder_do_not_change_the_gradient() -> None:
+    from l2o.construct import construct
+    from l2o.reinforce import Reinforce
+
+    problem = problems.find("tsp")
+    batch = draw_batch(problem, Data(sizes=(9,), starts=4, decisions=200), 1.0, 0, 0, 0, 1)
+    gradients = []
+    for chunk in (7, 10_000):
+        torch.manual_seed(0)
+        loaded = recipe(model={"width": 8, "message": 4, "encoder": 1}, objective={"chunk": chunk, "keep": 1.0})
+        module = Reinforce(problem, loaded)
+        for parameter in module.policy.parameters():
+            torch.nn.init.normal_(parameter, std=0.3)
+        made = construct(
+            problem, module.policy, batch.graph, batch.row, batch.first, noise=batch.noise, keep=batch.keep
+        )
+        assert made is not None
+        gradients.append(module.policy_gradient(made, batch.graph))
+    for name, a, b in zip(dict(module.policy.named_parameters()), *gradients, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
+        assert a.abs().sum() > 0, name
+
+
+def test_killed_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
+    loaded = recipe(budget={"decisions": 6000}, validation={"checkpoint": 1e-9})
+    whole = train(loaded, tmp_path / "whole", quiet=True)
+    process = launch(tmp_path, loaded)
+    state = tmp_path / "run" / "last.ckpt"
+    deadline = time.monotonic() + 120
+    while not state.exists() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert state.exists() and not (tmp_path / "run" / checkpoint.WEIGHTS).exists(), "killed too late to tell"
+    finish(launch(tmp_path, loaded, "resume"))
+    resumed = weights(tmp_path / "run")
+    for name, tensor in weights(whole).items():
+        assert torch.equal(resumed[name], tensor), name
+    records = [json.loads((f / checkpoint.RECORD).read_text()) for f in (whole, tmp_path / "run")]
+    for key in ("decisions", "instances", "steps"):
+        assert records[0][key] == records[1][key]
+
+
+def test_two_processes_equal_one_with_the_joined_batch(tmp_path: Path) -> None:
+    # Shares must divide evenly: 4 instances of one size, two for each process.
+    loaded = recipe(data={"sizes": [9], "starts": 4, "decisions": 144}, budget={"instances": 12})
+    one = train(loaded, tmp_path / "one", quiet=True)
+    finish(launch(tmp_path, loaded, "two"))
+    joined = weights(tmp_path / "run")
+    for name, tensor in weights(one).items():
+        torch.testing.assert_close(joined[name], tensor, atol=1e-6, rtol=1e-5)
+    start = untrained(loaded)
+    assert any(not torch.allclose(start[name], tensor) for name, tensor in weights(one).items())
+    records = [json.loads((f / checkpoint.RECORD).read_text()) for f in (one, tmp_path / "run")]
+    assert records[0]["instances"] == records[1]["instances"] == 12
+
+
+def untrained(loaded: Recipe) -> dict[str, torch.Tensor]:
+    from l2o.reinforce import Reinforce
+
+    torch.manual_seed(loaded.seed)
+    return dict(Reinforce(problems.find(loaded.problem), loaded).policy.state_dict())
+
+
+def test_batches_depend_on_seed_and_number_alone_and_parts_make_up_the_whole() -> None:
+    problem = problems.find("cvrp")
+    data = Data(sizes=(7,), starts=3, decisions=84)
+
+    def draw(number: int, part: int = 0, parts: int = 1) -> Batch:
+        return draw_batch(problem, data, 0.5, 3, number, part, parts)
+
+    assert torch.equal(draw(5).graph.pos, draw(5).graph.pos)
+    assert not torch.equal(draw(5).graph.pos, draw(6).graph.pos)
+    whole, halves = draw(5), [draw(5, part, 2) for part in (0, 1)]
+    assert len(whole.graph.pos) == 4
+    for field in ("pos", "demand"):
+        parts = [getattr(half.graph, field) for half in halves]
+        assert torch.equal(torch.stack(parts, dim=1).flatten(0, 1), getattr(whole.graph, field))
+    for field in ("noise", "keep"):
+        parts = [getattr(half, field).unflatten(1, (2, 3)) for half in halves]
+        assert torch.equal(torch.stack(parts, dim=2).flatten(1), getattr(whole, field))
+
+
+def test_rate_warms_up_and_ends_at_zero() -> None:
+    from l2o.reinforce import Reinforce
+
+    module = Reinforce(problems.find("tsp"), recipe(budget={"decisions": 100}, optimizer={"rate": 1.0, "warmup": 1}))
+    rates = []
+    for spent in (0, 25, 50, 100, 200):
+        module.decisions.fill_(spent)
+        rates.append(module.rate())
+    assert rates == pytest.approx([1, (1 + math.cos(math.pi / 4)) / 2, 0.5, 0, 0])
+
+
+def test_validation_references_are_complete_and_plausible(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    for name in problems.names():
+        for entry in validation.validation_sets(problems.find(name)):
+            assert entry.reference.isfinite().all() and (entry.reference > 0).all(), entry.name
+            assert entry.gap(entry.reference * 1.05) == pytest.approx(5)
