@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,8 @@ import safetensors
 import torch
 from safetensors.torch import load_file, save_file
 
-from l2o import problems, recipe as recipes
+from l2o import problems
+from l2o import recipe as recipes
 from l2o.models.policy import Policy
 from l2o.recipe import InvalidRecipe, Recipe
 
@@ -93,7 +93,7 @@ def save(folder: Path, policy: Policy, recipe: Recipe, record: dict[str, Any]) -
     (folder / (RECIPE + ".part")).write_text(toml(recipe), encoding="utf-8")
     (folder / (RECORD + ".part")).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     for name in (WEIGHTS, RECIPE, RECORD):
-        os.replace(folder / (name + ".part"), folder / name)
+        (folder / (name + ".part")).replace(folder / name)
 
 
 def toml(recipe: Recipe) -> str:

@@ -54,8 +54,8 @@ def advantages(construction: Construction, n: int, candidates: int, credit: Cred
         gained[time] = surplus[time] + keep * gained[time + 1]
 
     index = torch.cat([d.index for d in construction.kept])
-    time = torch.cat([torch.full_like(d.index, d.time) for d in construction.kept])
-    gain = gained[time, index]
+    now = torch.cat([torch.full_like(d.index, d.time) for d in construction.kept])
+    gain = gained[now, index]
     if credit.near > 0:
         saved = torch.zeros(len(row), n, dtype=legs.dtype, device=legs.device)
         saved.scatter_(1, visited.T, (expected - share).T)
@@ -64,7 +64,7 @@ def advantages(construction: Construction, n: int, candidates: int, credit: Cred
         seen = slice(CANDIDATES, CANDIDATES + candidates)
         node = torch.cat([d.patch.node[:, seen] for d in construction.kept])
         valid = torch.cat([d.patch.valid[:, seen] for d in construction.kept])
-        late = 1 - keep ** (when[index.unsqueeze(1), node] - 1 - time.unsqueeze(1))
+        late = 1 - keep ** (when[index.unsqueeze(1), node] - 1 - now.unsqueeze(1))
         gain = gain + credit.near * (saved[index.unsqueeze(1), node] * late * valid).sum(dim=1)
 
     of = row[index]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any
+from typing import Any, cast
 
 import lightning
 import torch
@@ -71,7 +71,7 @@ class Reinforce(lightning.LightningModule):
     @torch.no_grad()
     def validation_step(self, batch: ValidationSet, number: int) -> None:
         """Greedy constructions from one start with the averaged weights."""
-        policy = self.averaged.module
+        policy = cast(Policy, self.averaged.module)
         rows = torch.arange(len(batch.graph.pos), device=self.device)
         with self.autocast():
             made = construct(self.problem, policy, batch.graph, rows, self.problem.starts(batch.graph, 1)[:, 0])
@@ -92,7 +92,8 @@ class Reinforce(lightning.LightningModule):
         weights = [p for name, p in self.policy.named_parameters() if not name.startswith("encoder.")]
         inputs = weights if leaf is None else [*weights, leaf]
         total = [torch.zeros_like(p) for p in inputs]
-        for part in torch.arange(len(patch), device=gain.device).split(self.recipe.objective.chunk):
+        for begin in range(0, len(patch), self.recipe.objective.chunk):
+            part = torch.arange(begin, min(begin + self.recipe.objective.chunk, len(patch)), device=gain.device)
             with torch.enable_grad():
                 with self.autocast():
                     logits = self.policy(patch[part], leaf)

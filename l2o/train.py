@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import time
 import warnings
@@ -148,7 +147,7 @@ class Keeper(Callback):
         part = self.folder / (RESUME + ".part")
         trainer.save_checkpoint(part)
         if trainer.is_global_zero:
-            os.replace(part, self.folder / RESUME)
+            part.replace(self.folder / RESUME)
 
 
 class Progress(Callback):

@@ -174,9 +174,11 @@ def _draw(generator: torch.Generator, *shape: int) -> Tensor:
 
 
 def _rotation(generator: torch.Generator, dim: int) -> Tensor:
+    q: Tensor
     q, r = torch.linalg.qr(_draw(generator, dim, dim))
     q = q * r.diagonal().sign()
-    return q * torch.linalg.det(q).sign().pow(torch.arange(dim) == 0)
+    q[:, 0] *= torch.linalg.det(q).sign()
+    return q
 
 
 def rotate(pos: Tensor, demand: Tensor, generator: torch.Generator, *, depot: bool) -> Transformed:
@@ -221,7 +223,7 @@ SYMMETRIES: dict[str, Callable[..., Transformed]] = {
 
 
 def verify_file(file: str | None, model: str | None, *, trials: int, seed: int) -> bool:
-    """Print the table for ``file``, or for a random map of 100 nodes; whether all symmetries hold within their bounds."""
+    """Print the table for ``file``, or for 100 random nodes; whether all symmetries hold within their bounds."""
     if file is None:
         loaded = checkpoint.load(model or checkpoint.default("tsp"))
         problem = problems.find(loaded.problem)
@@ -233,7 +235,7 @@ def verify_file(file: str | None, model: str | None, *, trials: int, seed: int) 
         problem = problems.find(instance.problem)
         if loaded.problem != instance.problem:
             raise checkpoint.InvalidCheckpoint(
-                f"model {loaded.name!r} is for {loaded.problem}, {instance.name} is a {instance.problem}; choose another"
+                f"model {loaded.name!r} is for {loaded.problem}, {instance.name} is a {instance.problem}"
             )
         name, pos = instance.name, torch.from_numpy(embedding(instance).copy())
         demand = None

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Stability:
-    """What the layer does beyond the paper so that it trains under REINFORCE; ``Stability.paper()`` turns all of it off.
+    """What the layer does beyond the paper so that it trains under REINFORCE; ``paper()`` turns all of it off.
 
     Reports of NaN with many neighbours or layers are why each of these exists.
     """
@@ -74,16 +74,17 @@ class EGNN(nn.Module):
         self.measure = nn.Linear(1 + edge_width, message, bias=False)
         self.phi_e = nn.Linear(message, message)
         self.phi_inf = nn.Linear(message, 1) if self.stability.gate else None
-        self.phi_x = nn.Sequential(nn.Linear(message, message), self.activation, nn.Linear(message, 1, bias=False))
-        if not coordinates:
-            self.phi_x = None
-        elif self.stability.bounded:
-            nn.init.xavier_uniform_(cast(nn.Linear, self.phi_x[-1]).weight, gain=0.01)
+        self.phi_x: nn.Sequential | None = None
+        if coordinates:
+            last = nn.Linear(message, 1, bias=False)
+            if self.stability.bounded:
+                nn.init.xavier_uniform_(last.weight, gain=0.01)
+            self.phi_x = nn.Sequential(nn.Linear(message, message), self.activation, last)
         self.phi_h = nn.Sequential(nn.Linear(width + message, width), self.activation, nn.Linear(width, width))
 
     def messages(self, receive: Tensor, send: Tensor, distance: Tensor, edge_attr: Tensor | None) -> Tensor:
         """Eq. 3: ``m_ij = phi_e(h_i, h_j, |x_i - x_j|^2, a_ij)`` as ``[..., message]``; ``distance [..., 1]``."""
-        # Two axes for the concatenation: four, one of them of size 1, make torch choose a layout that later ops must copy.
+        # Two axes for the concatenation: four, one of them of size 1, make torch choose a layout that must be copied.
         measured = distance.flatten(0, -2)
         if edge_attr is not None:
             measured = torch.cat([measured, edge_attr.flatten(0, -2)], dim=-1)

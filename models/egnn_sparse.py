@@ -10,7 +10,7 @@ from torch_geometric.utils import degree
 from l2o.models.egnn import EGNN
 
 
-class SparseEGNN(MessagePassing):
+class SparseEGNN(MessagePassing):  # type: ignore[misc]  # PyG comes without types
     """``layer`` on a directed graph, from ``edge_index[0]`` (senders) to ``edge_index[1]`` (receivers)."""
 
     def __init__(self, layer: EGNN) -> None:

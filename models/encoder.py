@@ -16,7 +16,7 @@ def instance_graph(graph: Graph, neighbours: int) -> Data:
     """All instances as one PyG graph of ``B * n`` nodes with edges from each node's nearest to it.
 
     A node's reach is the distance to the last of its neighbours. ``pos [B * n, dim]`` is in units of the instance's
-    mean reach, ``x [B * n, 1]`` the log of the node's own reach in that unit, bounded; ``edge_index [2, E]``, ``batch``.
+    mean reach, ``x [B * n, 1]`` the log of the node's own reach in that unit, bounded; ``edge_index [2, E]``.
     """
     batch, n, dim = graph.pos.shape
     order = nearest(graph.pos, min(neighbours, n - 1))

@@ -58,7 +58,7 @@ class Patch:
 class Neighbours:
     """Finds the nearest nodes still to be visited, exactly, whatever has been visited.
 
-    ``order [B, n, K]`` lists the K nearest other nodes of each node, nearest first. Walking it costs K per state; states
+    ``order [B, n, K]`` lists the K nearest other nodes of each node, nearest first. Walking it costs K per state; those
     whose list holds too few unvisited nodes look at all nodes.
     """
 
@@ -129,7 +129,7 @@ def _nearest_by_tree(pos: Tensor, count: int) -> Tensor:
 def context_ranks(candidates: int, context: int, reach: int, device: torch.device) -> Tensor:
     """Ranks of the patch's nodes: the ``candidates`` nearest, then ``context`` more, geometrically out to ``reach``."""
     beyond = candidates * (reach / candidates) ** (torch.arange(1, context + 1, dtype=torch.float64) / max(context, 1))
-    return torch.cat([torch.arange(candidates), beyond.round().long() - 1]).unique().to(device)
+    return torch.tensor(sorted({*range(candidates), *(beyond.round().long() - 1).tolist()}), device=device)
 
 
 def cut(problem: Problem, graph: Graph, state: State, neighbours: Neighbours, candidates: int) -> Patch:

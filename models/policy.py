@@ -7,10 +7,11 @@ coordinate outside the EGNN's distances. Untrained, it is a soft nearest neighbo
 from __future__ import annotations
 
 from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
-from l2o.models.egnn import EGNN, Stability
+from l2o.models.egnn import EGNN
 from l2o.models.patch import ANCHOR, CANDIDATES, CURRENT, Neighbours, Patch, context_ranks
 from l2o.problems.base import Graph
 

@@ -1,8 +1,9 @@
-"""The capacitated vehicle routing problem: routes from one depot, each within the capacity, serving every customer once."""
+"""The capacitated vehicle routing problem: routes from one depot, within the capacity, serve every customer once."""
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 
 import numpy as np
@@ -60,7 +61,7 @@ class CVRP:
         return Graph.of(torch.from_numpy(np.array(embedding(instance)))[None], demand, dtype=dtype)
 
     def starts(self, graph: Graph, count: int) -> Tensor:
-        """The depot alone, or several first customers: by even steps through all ordered by distance, furthest first."""
+        """The depot alone, or several first customers: even steps through all by distance, furthest first."""
         if count == 1:
             return torch.zeros(len(graph.pos), 1, dtype=torch.int64, device=graph.pos.device)
         away = (graph.pos[:, 1:] - graph.pos[:, :1]).square().sum(dim=-1)
@@ -104,7 +105,7 @@ class CVRP:
         return graph.distance(state.row, state.current, state.anchor)
 
     def node_features(self, graph: Graph, state: State, node: Tensor) -> Tensor:
-        """Demand, load left, load left after serving (signed), whether it fits, and how far the rest fills one vehicle."""
+        """Demand, load left, the difference, whether it fits, and how many loads all that is left makes up, bounded."""
         demand = graph.demand[state.row.unsqueeze(1), node]
         load = state.load.unsqueeze(1).expand_as(demand)
         rest = (graph.demand[state.row] * state.unvisited).sum(dim=1, keepdim=True).expand_as(demand)
@@ -144,7 +145,7 @@ class CVRP:
                 raise Infeasible(
                     f"{instance.name}: route {number} carries {load:g}, the capacity is {instance.capacity:g}"
                 )
-            legs += [float(instance.distance(a, b)) for a, b in zip(stops, stops[1:], strict=False)]
+            legs += [float(instance.distance(a, b)) for a, b in itertools.pairwise(stops)]
         if len(seen) < instance.n - 1:
             missing = next(i for i in range(1, instance.n) if i not in seen)
             raise Infeasible(f"{instance.name}: customer {instance.ids[missing]} is not served")

@@ -1,6 +1,6 @@
 """Random point sets of many shapes, vectorised over a batch: what policies are trained on.
 
-Each function takes ``(generator, batch, n)`` and returns float64 ``[batch, n, 2]``; shapes follow the generators used in
+Each function takes ``(generator, batch, n)`` and returns float64 ``[batch, n, 2]``. Explosion and implosion are after
 Bossek et al. (2019), "Evolving diverse TSP instances by means of novel and creative mutation operators".
 """
 

@@ -29,7 +29,11 @@ def test_round_trip(tmp_path: Path) -> None:
     assert not loaded.policy.training
     for name, tensor in policy.state_dict().items():
         assert torch.equal(loaded.policy.state_dict()[name], tensor)
-    assert sorted(p.name for p in (tmp_path / "mine").iterdir()) == ["recipe.toml", "record.json", "weights.safetensors"]
+    assert sorted(p.name for p in (tmp_path / "mine").iterdir()) == [
+        "recipe.toml",
+        "record.json",
+        "weights.safetensors",
+    ]
 
 
 @pytest.mark.parametrize("name", checkpoint.names())
