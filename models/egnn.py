@@ -108,7 +108,9 @@ class EGNN(nn.Module):
         """Eq. 6 with the residual of the authors' code: ``h_i + phi_h(h_i, m_i)``."""
         return cast(Tensor, h + self.phi_h(torch.cat([normed, received], dim=-1)))
 
-    def forward(self, h: Tensor, x: Tensor, valid: Tensor, edge_attr: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, h: Tensor, x: Tensor, valid: Tensor, edge_attr: Tensor | None = None, *, receivers: int | None = None
+    ) -> tuple[Tensor, Tensor]:
         """One layer.
 
         Args:
@@ -116,18 +118,24 @@ class EGNN(nn.Module):
             x: ``[B, m, dim]`` coordinates.
             valid: ``[B, m]`` True where there is a node.
             edge_attr: ``[B, m, m, edge_width]`` invariant, receiver first.
+            receivers: only the first so many nodes receive messages and are returned; None for all, ``r = m``.
 
         Returns:
-            ``h [B, m, width]`` and ``x [B, m, dim]``.
+            ``h [B, r, width]`` and ``x [B, r, dim]``.
         """
         normed = self.norm(h)
+        to = slice(receivers)
         # Geometry in the precision of x, which may be higher than that of the features.
-        length = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist").to(self.receive.weight.dtype)
+        length = torch.cdist(x[:, to], x, compute_mode="donot_use_mm_for_euclid_dist").to(self.receive.weight.dtype)
         distance = length.square() if self.stability.squared else length
         messages = self.messages(
-            self.receive(normed).unsqueeze(2), self.send(normed).unsqueeze(1), distance.unsqueeze(-1), edge_attr
+            self.receive(normed[:, to]).unsqueeze(2),
+            self.send(normed).unsqueeze(1),
+            distance.unsqueeze(-1),
+            None if edge_attr is None else edge_attr[:, to],
         )
-        linked = (valid.unsqueeze(1) & ~torch.eye(h.shape[1], dtype=torch.bool, device=h.device)).to(length.dtype)
+        itself = torch.eye(h.shape[1], dtype=torch.bool, device=h.device)[to]
+        linked = (valid.unsqueeze(1) & ~itself).to(length.dtype)
         average = linked / linked.sum(dim=2, keepdim=True).clamp(min=1)
         share = average if self.stability.mean else linked
         weight = self.edge_weight(messages)
@@ -137,5 +145,5 @@ class EGNN(nn.Module):
         received = (share.unsqueeze(2).to(messages.dtype) @ messages).squeeze(2)
         if self.phi_x is not None:
             pull = (average * self.coordinate_weight(messages, length.unsqueeze(-1)).squeeze(-1)).to(x.dtype)
-            x = x + x * pull.sum(dim=2, keepdim=True) - pull @ x
-        return self.update(h, normed, received), x
+            x = x[:, to] + x[:, to] * pull.sum(dim=2, keepdim=True) - pull @ x
+        return self.update(h[:, to], normed[:, to], received), x[:, to]

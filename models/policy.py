@@ -91,8 +91,9 @@ class Policy(nn.Module):
         h = self.enter(torch.cat([patch.x.to(dtype), self._measures(distance, patch.valid)], dim=-1)) + self._roles(pos)
         if memory is not None:
             h = h + memory[patch.row.unsqueeze(1), patch.node]
-        for layer in self.layers:
-            h, pos = layer(h, pos, patch.valid, edge)
+        for number, layer in enumerate(self.layers, start=1):
+            # What the last layer makes of the sight beyond the candidates, nobody reads.
+            h, pos = layer(h, pos, patch.valid, edge, receivers=last if number == len(self.layers) else None)
         h = self.norm(h)
         candidate, current = h[:, CANDIDATES:last], h[:, CURRENT].unsqueeze(1)
         logits = self.head(torch.cat([candidate, current.expand_as(candidate)], dim=-1)).float()

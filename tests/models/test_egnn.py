@@ -105,6 +105,18 @@ def test_padding_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("stability", [Stability(), Stability.paper()], ids=["stable", "paper"])
+@pytest.mark.parametrize("coordinates", [True, False])
+def test_fewer_receivers_get_the_same(stability: Stability, coordinates: bool) -> None:
+    net = layer(stability, coordinates=coordinates)
+    h, x, a = graph(nodes=7)
+    valid = torch.tensor([[True] * 6 + [False]])
+    all_h, all_x = net(h[None], x[None], valid, a[None])
+    some_h, some_x = net(h[None], x[None], valid, a[None], receivers=3)
+    torch.testing.assert_close(some_h, all_h[:, :3], atol=1e-12, rtol=0)
+    torch.testing.assert_close(some_x, all_x[:, :3], atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("stability", [Stability(), Stability.paper()], ids=["stable", "paper"])
 def test_coincident_nodes_have_finite_slopes(stability: Stability) -> None:
     net = layer(stability)
     h, x, a = graph()
