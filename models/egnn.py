@@ -88,9 +88,9 @@ class EGNN(nn.Module):
         measured = distance.flatten(0, -2)
         if edge_attr is not None:
             measured = torch.cat([measured, edge_attr.flatten(0, -2)], dim=-1)
-        hidden = self.measure(measured).view(*distance.shape[:-1], self.message_width)
-        hidden = hidden.add_(receive).add_(send)
-        return cast(Tensor, self.activation(self.phi_e(self.activation(hidden))))
+        hidden = torch.addmm((receive + send).flatten(0, -2), measured, self.measure.weight.T)
+        messages: Tensor = self.activation(self.phi_e(self.activation(hidden)))
+        return messages.view(*distance.shape[:-1], self.message_width)
 
     def edge_weight(self, messages: Tensor) -> Tensor | None:
         """Eq. 8: soft edges ``[..., 1]``, or None when off."""
