@@ -252,7 +252,11 @@ def train(
 
     folder = Path(output) if output else Path("runs") / Path(recipe).stem
     loaded = recipes.load(recipe, settings)
-    run(loaded, folder, resume=resume, device=device, processes=processes, threads=threads, quiet=quiet)
+    try:
+        run(loaded, folder, resume=resume, device=device, processes=processes, threads=threads, quiet=quiet)
+    except KeyboardInterrupt:
+        print(f"state saved in {folder}; continue with --resume", file=sys.stderr)
+        raise
     print(f"weights in {folder}; try: l2o solve FILE --model {folder}")
 
 

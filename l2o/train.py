@@ -17,6 +17,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from l2o import checkpoint, machine, problems
 from l2o.data import RandomInstances
+from l2o.interrupt import Interrupt
 from l2o.memory import keep_freed_memory
 from l2o.models.policy import Policy
 from l2o.recipe import InvalidRecipe, Recipe
@@ -46,11 +47,12 @@ def train(
 
     Raises:
         InvalidRecipe: ``folder`` holds another run, or none to resume from.
+        KeyboardInterrupt: Ctrl-C or SIGTERM, once the state is saved.
     """
     state = folder / RESUME
     if resume and not state.is_file():
         raise InvalidRecipe(f"{folder}: nothing to resume, {RESUME} is missing; train without --resume")
-    if not resume and state.is_file():
+    if not resume and (state.is_file() or (folder / checkpoint.WEIGHTS).is_file()):
         raise InvalidRecipe(f"{folder}: holds a run already; add --resume to continue it or choose another --output")
     folder.mkdir(parents=True, exist_ok=True)
     keep_freed_memory()
@@ -61,6 +63,7 @@ def train(
     problem = problems.find(recipe.problem)
     module = Reinforce(problem, recipe)
     data = RandomInstances(problem, recipe.data, recipe.objective.keep, recipe.seed)
+    interrupt = Interrupt()
     trainer = lightning.Trainer(
         accelerator="gpu" if device.startswith("cuda") else device,
         devices=processes,
@@ -72,14 +75,15 @@ def train(
         gradient_clip_val=recipe.optimizer.clip,
         log_every_n_steps=20,
         logger=[CSVLogger(folder, name="csv"), TensorBoardLogger(folder, name="tensorboard")],
-        callbacks=[Keeper(folder, recipe), Progress(quiet=quiet)],
+        callbacks=[Keeper(folder, recipe, interrupt), Progress(quiet=quiet)],
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-    trainer.fit(module, datamodule=data, ckpt_path=state if resume else None, weights_only=True)
-    if trainer.interrupted:
+    with interrupt:
+        trainer.fit(module, datamodule=data, ckpt_path=state if resume else None, weights_only=True)
+    if interrupt():
         raise KeyboardInterrupt
     trainer.validate(module, datamodule=data, verbose=False)
     return folder
@@ -88,8 +92,8 @@ def train(
 class Keeper(Callback):
     """Keeps what a later run needs: the state to resume from, every few minutes, and the weights at each validation."""
 
-    def __init__(self, folder: Path, recipe: Recipe) -> None:
-        self.folder, self.recipe = folder, recipe
+    def __init__(self, folder: Path, recipe: Recipe, interrupt: Interrupt) -> None:
+        self.folder, self.recipe, self.interrupt = folder, recipe, interrupt
         self.curve: list[dict[str, float]] = []
         self.saved = time.monotonic()
 
@@ -102,14 +106,15 @@ class Keeper(Callback):
         self.curve = state["curve"]
 
     def on_train_batch_start(self, trainer: lightning.Trainer, module: Any, *_: Any) -> None:
-        """Save the state if it is time, when all of the last batch is done; all processes agree on when."""
-        due = time.monotonic() - self.saved > self.recipe.validation.checkpoint * 60
-        if trainer.strategy.broadcast(due):
-            self._save_state(trainer)
+        """Save the state if it is time, when all of the last batch is done; all processes agree on when.
 
-    def on_train_end(self, trainer: lightning.Trainer, module: Any) -> None:
-        """Save the state, so that nothing is lost when the run is stopped by hand."""
-        self._save_state(trainer)
+        On Ctrl-C too, and stop after the batch that begins.
+        """
+        due = time.monotonic() - self.saved > self.recipe.validation.checkpoint * 60
+        due, stop = trainer.strategy.broadcast((due, self.interrupt() and not trainer.should_stop))
+        if due or stop:
+            self._save_state(trainer)
+        trainer.should_stop = trainer.should_stop or stop
 
     def on_validation_end(self, trainer: lightning.Trainer, module: Any) -> None:
         """Add a point to the learning curve and save the averaged weights."""

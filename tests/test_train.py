@@ -162,6 +162,22 @@ def test_killed_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
         assert records[0][key] == records[1][key]
 
 
+def test_an_interrupted_run_saves_its_state_and_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text(checkpoint.toml(recipe(budget={"decisions": 10**7})))
+    command = [sys.executable, "-m", "l2o", "train", str(tmp_path / "recipe.toml"), "-o", str(tmp_path / "run")]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    assert process.stderr is not None
+    assert "decisions/s" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 130 and "continue with --resume" in said
+    before = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["state_dict"]["decisions"]
+    assert before > 0
+    train(recipe(budget={"decisions": int(before) + 500}), tmp_path / "run", resume=True, quiet=True)
+    assert checkpoint.load(str(tmp_path / "run")).record["decisions"] >= int(before) + 500
+
+
 def test_two_processes_equal_one_with_the_joined_batch(tmp_path: Path) -> None:
     # Shares must divide evenly: 4 instances of one size, two for each process.
     loaded = recipe(data={"sizes": [9], "starts": 4, "decisions": 144}, budget={"instances": 12})
