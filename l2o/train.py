@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import time
 import warnings
@@ -120,7 +121,8 @@ class Keeper(Callback):
         """Add a point to the learning curve and save the averaged weights."""
         if not trainer.is_global_zero:
             return
-        gaps = {k: round(float(v), 3) for k, v in trainer.callback_metrics.items() if k.startswith("gap/")}
+        measured = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("gap/")}
+        gaps = {k: round(v, 3) for k, v in measured.items() if math.isfinite(v)}
         point = {
             "minutes": round(float(module.seconds) / 60, 2),
             "instances": int(module.instances),
@@ -172,11 +174,10 @@ class Progress(Callback):
         metrics = trainer.callback_metrics
         gaps = " ".join(f"{k[4:]} {float(v):.2f}%" for k, v in metrics.items() if k.startswith("gap/"))
         seconds, progress = float(module.seconds), module.progress()
-        remaining = seconds / progress * (1 - progress) if progress > 0 else float("nan")
-        line = (
-            f"{progress:6.1%}  cost {float(metrics['cost']):.4f}  {float(module.decisions) / max(seconds, 1e-9):,.0f} "
-            f"decisions/s  {remaining / 60:.1f} min left  {gaps}"
-        )
+        line = f"{progress:6.1%}  cost {float(metrics['cost']):.4f}"
+        if seconds > 0:
+            remaining = seconds / progress * (1 - progress)
+            line += f"  {float(module.decisions) / seconds:,.0f} decisions/s  {remaining / 60:.1f} min left  {gaps}"
         print(
             f"\r\033[K{line}" if self.terminal else line, end="" if self.terminal else "\n", file=sys.stderr, flush=True
         )

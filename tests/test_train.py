@@ -83,7 +83,7 @@ def test_a_run_leaves_weights_logs_and_a_record(problem: str, tmp_path: Path) ->
     record = trained.record
     assert record["decisions"] >= 600 and record["instances"] > 0 and record["steps"] > 2
     assert record["curve"][-1]["steps"] == record["steps"]
-    assert "gap/uniform-8" in record
+    assert not any(key.startswith("gap/") for key in record), "no references, no gaps"
     (log,) = folder.glob("csv/*/metrics.csv")
     rows = list(csv.DictReader(log.read_text().splitlines()))
     assert rows and any(folder.glob("tensorboard/*/events*"))
@@ -168,7 +168,7 @@ def test_an_interrupted_run_saves_its_state_and_goes_on(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
     assert process.stderr is not None
-    assert "decisions/s" in process.stderr.readline()
+    assert "cost" in process.stderr.readline()
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 130 and "continue with --resume" in said
