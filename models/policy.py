@@ -52,6 +52,10 @@ class Policy(nn.Module):
         self.config = config
         width = config.width
         self.role = nn.Parameter(torch.randn(4, width) * 0.1)
+        beyond = len(context_ranks(config.candidates, config.context, config.reach, torch.device("cpu")))
+        kind = [0, 1] + [2] * config.candidates + [3] * (beyond - config.candidates)
+        self.register_buffer("kind", torch.tensor(kind), persistent=False)
+        self.kind: Tensor
         self.enter = nn.Linear(features + 1 + 8, width)
         self.layers = nn.ModuleList(
             EGNN(width, config.message, 3, coordinates=config.coordinates and layer < config.depth - 1)
@@ -88,7 +92,10 @@ class Policy(nn.Module):
         distance = torch.cdist(pos, pos, compute_mode="donot_use_mm_for_euclid_dist").to(dtype)
         edge = torch.stack([torch.exp(-distance), torch.exp(-2 * distance.square()), torch.log1p(distance)], dim=-1)
 
-        h = self.enter(torch.cat([patch.x.to(dtype), self._measures(distance, patch.valid)], dim=-1)) + self._roles(pos)
+        h = (
+            self.enter(torch.cat([patch.x.to(dtype), self._measures(distance, patch.valid)], dim=-1))
+            + self.role[self.kind]
+        )
         if memory is not None:
             h = h + memory[patch.row.unsqueeze(1), patch.node]
         for number, layer in enumerate(self.layers, start=1):
@@ -105,11 +112,6 @@ class Policy(nn.Module):
         in the hundreds would leave float32 no digits for the ones that matter."""
         shortest = torch.where(patch.allowed, patch.legs, torch.inf).amin(dim=(1, 2), keepdim=True)
         return (patch.legs - shortest).clamp(max=FARTHEST)
-
-    def _roles(self, pos: Tensor) -> Tensor:
-        k, m = self.config.candidates, pos.shape[1]
-        kind = torch.tensor([0, 1] + [2] * k + [3] * (m - 2 - k), device=pos.device)
-        return self.role[kind]
 
     def _measures(self, distance: Tensor, valid: Tensor) -> Tensor:
         """``[P, m, 8]`` invariants of each node: to the current node, to the anchor, to its nearest others."""
