@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,7 +11,8 @@ from torch import Tensor
 
 from l2o.models.patch import CANDIDATES, Patch, cut
 from l2o.models.policy import Policy
-from l2o.problems.base import Graph, Problem, Routes
+from l2o.problems.base import Graph, Problem
+from l2o.problems.instance import Routes
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class Decision:
     patch: Patch
     choice: Tensor
     """``[D]`` place in the flattened logits ``[k * moves]``."""
+    weight: Tensor
+    """``[D]`` how many decisions each stands for: one over the chance with which it was set aside."""
 
 
 @torch.no_grad()
@@ -61,7 +65,8 @@ def construct(
     first: Tensor,
     *,
     noise: Tensor | None = None,
-    keep: Tensor | None = None,
+    lots: Tensor | None = None,
+    keep: float = math.inf,
     stop: Callable[[int], bool] | None = None,
 ) -> Construction | None:
     """Roll out the policy from ``first [P]`` in instances ``row [P]``.
@@ -69,7 +74,10 @@ def construct(
     Args:
         noise: ``[T, P]`` uniform in [0, 1): each decision is drawn by inverting the cumulated probabilities, so equal
             noise gives equal solutions. None: the most probable choice.
-        keep: ``[T, P]`` True where a decision is to be kept for learning.
+        lots: ``[T, P]`` uniform in [0, 1), with which it is drawn whether a decision is set aside for learning. None:
+            none is.
+        keep: a decision taken with probability p is set aside with probability ``min(1, keep (1 - p))``. Its gradient
+            shrinks with ``1 - p``, so those that teach little are seldom scored again.
         stop: called with the number of decisions taken; True gives up and returns None.
     """
     state = problem.start(graph, row, first)
@@ -90,9 +98,11 @@ def construct(
         legs[time] = (
             problem.legs(graph, state, nodes[time].unsqueeze(1))[:, 0].gather(1, moves[time].unsqueeze(1)).squeeze(1)
         )
-        if keep is not None:
-            index = keep[time].nonzero().squeeze(1)
-            kept.append(Decision(time, index, patch[index], choice[index]))
+        if lots is not None:
+            open_ = 1 - logits.float().softmax(dim=1).gather(1, choice.unsqueeze(1)).squeeze(1)
+            chance = (keep * open_).clamp(max=1)
+            index = (lots[time] < chance).nonzero().squeeze(1)
+            kept.append(Decision(time, index, patch[index], choice[index], 1 / chance[index]))
         state = problem.step(graph, state, nodes[time], moves[time])
     legs[steps] = problem.closing(graph, state)
     return Construction(row, first, nodes, moves, legs, kept)

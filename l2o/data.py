@@ -32,15 +32,15 @@ class Batch:
     """``[P]`` nodes begun with."""
     noise: Tensor
     """``[T, P]`` uniform in [0, 1)."""
-    keep: Tensor
-    """``[T, P]`` True where the decision is scored again."""
+    lots: Tensor
+    """``[T, P]`` uniform in [0, 1): decides which decisions are scored again."""
 
     def to(self, device: torch.device | str) -> Batch:
         """The same on another device."""
-        return Batch(self.graph.to(device), *(t.to(device) for t in (self.row, self.first, self.noise, self.keep)))
+        return Batch(self.graph.to(device), *(t.to(device) for t in (self.row, self.first, self.noise, self.lots)))
 
 
-def draw_batch(problem: Problem, data: Data, keep: float, seed: int, number: int, part: int, parts: int) -> Batch:
+def draw_batch(problem: Problem, data: Data, seed: int, number: int, part: int, parts: int) -> Batch:
     """Batch ``number`` of the stream ``seed``; of its instances only those of process ``part`` of ``parts``."""
     key = np.random.SeedSequence([seed, number]).generate_state(2, np.uint32)
     generator = torch.Generator().manual_seed(int(key[0]) << 32 | int(key[1]))
@@ -64,38 +64,36 @@ def draw_batch(problem: Problem, data: Data, keep: float, seed: int, number: int
     every = problem.random_starts(generator, graph, data.starts)
     steps = problem.start(graph, torch.zeros(1, dtype=torch.int64), every[:1, 0]).left
     noise = torch.rand(steps, len(names) * data.starts, generator=generator)
-    kept = torch.rand(steps, len(names) * data.starts, generator=generator) < keep
+    lots = torch.rand(steps, len(names) * data.starts, generator=generator)
     return Batch(
         Graph(graph.pos[mine], graph.demand[mine]),
         torch.arange(share).repeat_interleave(data.starts),
         every[mine].flatten(),
         noise[:, solutions],
-        kept[:, solutions],
+        lots[:, solutions],
     )
 
 
 class Stream(IterableDataset[Batch]):
     """Batches without end, from number ``begin`` on."""
 
-    def __init__(
-        self, problem: Problem, data: Data, keep: float, seed: int, *, part: int, parts: int, begin: int = 0
-    ) -> None:
-        self.problem, self.data, self.keep, self.seed = problem, data, keep, seed
+    def __init__(self, problem: Problem, data: Data, seed: int, *, part: int, parts: int, begin: int = 0) -> None:
+        self.problem, self.data, self.seed = problem, data, seed
         self.part, self.parts, self.begin = part, parts, begin
 
     def __iter__(self) -> Iterator[Batch]:
         number = self.begin
         while True:
-            yield draw_batch(self.problem, self.data, self.keep, self.seed, number, self.part, self.parts)
+            yield draw_batch(self.problem, self.data, self.seed, number, self.part, self.parts)
             number += 1
 
 
 class RandomInstances(lightning.LightningDataModule):
     """The stream for training and the fixed sets for validation."""
 
-    def __init__(self, problem: Problem, data: Data, keep: float, seed: int) -> None:
+    def __init__(self, problem: Problem, data: Data, seed: int) -> None:
         super().__init__()
-        self.problem, self.data, self.keep, self.seed = problem, data, keep, seed
+        self.problem, self.data, self.seed = problem, data, seed
         self.begin = 0
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -104,7 +102,6 @@ class RandomInstances(lightning.LightningDataModule):
         stream = Stream(
             self.problem,
             self.data,
-            self.keep,
             self.seed,
             part=self.trainer.global_rank,
             parts=self.trainer.world_size,

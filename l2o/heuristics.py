@@ -6,9 +6,8 @@ import dataclasses
 
 import numpy as np
 
-from l2o.improve import Routes
 from l2o.improve.neighbours import nearest
-from l2o.problems.instance import Infeasible, Instance, Ints, Unsupported
+from l2o.problems.instance import Infeasible, Instance, Ints, Routes, Unsupported
 
 NEIGHBOURS = 16
 """Near nodes among which nearest neighbour looks before it looks among all."""

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from l2o.problems.distance import ROUNDINGS, Floats, default_rounding
-from l2o.problems.instance import Infeasible, Instance, InvalidInstance, Unsupported
+from l2o.problems.instance import Infeasible, Instance, InvalidInstance, Routes, Unsupported
 from l2o.published import find_row
 from l2o.sections import LARGEST, malformed, shown
-from l2o.solutions import Routes, length
+from l2o.solutions import length
 from l2o.source import load
 
 _CVRP_FIELDS = {"depot", "xy", "demand", "capacity", "cost", "routes", "name"}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from l2o.credit import Credit
+from l2o.models.patch import GAPS
 from l2o.models.policy import PolicyConfig
 
 
@@ -47,9 +47,12 @@ class Data:
 class Objective:
     """REINFORCE."""
 
-    credit: Credit = field(default_factory=Credit)
-    keep: float = 0.5
-    """Share of the decisions that are scored again, with gradient."""
+    keep: float = 4.0
+    """A decision taken with probability p is scored again, with gradient, with probability ``min(1, keep (1 - p))`` and
+    counts for all that were not: the gradient of a decision that was as good as certain is next to nothing."""
+    entropy: float = 0.01
+    """Reward for the entropy of each decision, in standard deviations of the advantage per nat. Without it the policy
+    stops trying anything long before it has learned what there is to learn."""
     chunk: int = 256
     """Decisions scored at once: bounds the memory."""
 
@@ -58,7 +61,7 @@ class Objective:
 class Optimizer:
     """AdamW with gradient clipping, linear warm-up and cosine decay to zero at the end of the budget."""
 
-    rate: float = 2e-3
+    rate: float = 1e-3
     weight_decay: float = 1e-4
     warmup: int = 30
     """Steps."""
@@ -95,6 +98,8 @@ class Recipe:
     seed: int = 0
     precision: str = "bf16"
     """Of the network's matrix products: ``bf16`` (autocast) or ``32``."""
+    compile: bool = False
+    """Compile the network for the roll-out (``torch.compile``; on a CPU this takes a C++ compiler)."""
     model: PolicyConfig = field(default_factory=PolicyConfig)
     data: Data = field(default_factory=Data)
     objective: Objective = field(default_factory=Objective)
@@ -123,10 +128,9 @@ class Recipe:
         require(0 <= self.data.uniform <= 1, f"data.uniform is {self.data.uniform}; it must lie in [0, 1]")
         require(self.data.starts >= 2, f"data.starts is {self.data.starts}; a shared baseline needs at least 2")
         require(self.data.decisions >= 1, f"data.decisions is {self.data.decisions}; it must be at least 1")
-        credit = self.objective.credit
-        require(credit.horizon > 0, f"objective.credit.horizon is {credit.horizon}; it must be positive")
-        require(credit.near >= 0, f"objective.credit.near is {credit.near}; it must not be negative")
-        require(0 < self.objective.keep <= 1, f"objective.keep is {self.objective.keep}; it must lie in (0, 1]")
+        require(self.objective.keep > 0, f"objective.keep is {self.objective.keep}; it must be positive")
+        entropy = self.objective.entropy
+        require(entropy >= 0, f"objective.entropy is {entropy}; it must not be negative")
         require(self.objective.chunk >= 1, f"objective.chunk is {self.objective.chunk}; it must be at least 1")
         require(self.optimizer.rate > 0, f"optimizer.rate is {self.optimizer.rate}; it must be positive")
         require(
@@ -136,6 +140,8 @@ class Recipe:
         require(self.validation.checkpoint > 0, "validation.checkpoint must be positive")
         for key in ("width", "message", "depth", "candidates"):
             require(getattr(self.model, key) >= 1, f"model.{key} is {getattr(self.model, key)}; it must be at least 1")
+        sight = max(GAPS, self.model.candidates)
+        require(self.model.sight >= sight, f"model.sight is {self.model.sight}; it must be at least {sight}")
         require(self.model.context >= 0, f"model.context is {self.model.context}; it must not be negative")
 
 

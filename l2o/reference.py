@@ -17,8 +17,8 @@ import numpy as np
 
 from l2o import heuristics
 from l2o.improve import improve
-from l2o.problems.instance import Instance, Ints, Solution, Unsupported
-from l2o.solutions import Routes, length
+from l2o.problems.instance import Instance, Ints, Routes, Solution, Unsupported
+from l2o.solutions import length
 
 MEMORY = 4_000_000_000
 """Bytes that OR-Tools may take for its matrix of distances."""

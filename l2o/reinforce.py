@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
+from l2o.advantage import advantages
 from l2o.construct import Construction, construct
-from l2o.credit import advantages
 from l2o.data import Batch
 from l2o.models.patch import Patch
 from l2o.models.policy import Policy
@@ -58,7 +58,14 @@ class Reinforce(lightning.LightningModule):
         """One roll-out and the loss whose gradient is the policy gradient."""
         with self.autocast():
             construction = construct(
-                self.problem, self.policy, batch.graph, batch.row, batch.first, noise=batch.noise, keep=batch.keep
+                self.problem,
+                self.policy,
+                batch.graph,
+                batch.row,
+                batch.first,
+                noise=batch.noise,
+                lots=batch.lots,
+                keep=self.recipe.objective.keep,
             )
         assert construction is not None
         gradients = self.policy_gradient(construction, batch.graph)
@@ -79,15 +86,17 @@ class Reinforce(lightning.LightningModule):
         self.log(f"gap/{batch.name}", batch.gap(made.cost), batch_size=len(rows), sync_dist=True)
 
     def policy_gradient(self, construction: Construction, graph: Graph) -> list[Tensor]:
-        """Gradient of ``- mean over the decisions of advantage * log-likelihood``, estimated from the kept ones."""
-        gain = advantages(construction, graph.n, self.recipe.model.candidates, self.recipe.objective.credit)
+        """Gradient of ``- mean over the decisions of advantage * log-likelihood + bonus * entropy``, estimated from the
+        kept ones.
+        """
+        gain = advantages(construction, graph.n)
         patch = Patch.cat([d.patch for d in construction.kept])
         choice = torch.cat([d.choice for d in construction.kept])
         with torch.enable_grad(), self.autocast():
             memory = self.policy.encode(graph)
         # Chunks stop at the encoder's output, whose gradient is collected and passed on once.
-        # The expected number of kept decisions, not the actual one: equal in all processes, so their mean is the whole.
-        count = self.recipe.objective.keep * construction.nodes.numel()
+        share = torch.cat([d.weight for d in construction.kept]) / construction.nodes.numel()
+        bonus = self.recipe.objective.entropy
         leaf = None if memory is None else memory.detach().requires_grad_()
         weights = [p for name, p in self.policy.named_parameters() if not name.startswith("encoder.")]
         inputs = weights if leaf is None else [*weights, leaf]
@@ -96,9 +105,13 @@ class Reinforce(lightning.LightningModule):
             part = torch.arange(begin, min(begin + self.recipe.objective.chunk, len(patch)), device=gain.device)
             with torch.enable_grad():
                 with self.autocast():
-                    logits = self.policy(patch[part], leaf)
-                chosen = logits.float().flatten(1).log_softmax(1).gather(1, choice[part].unsqueeze(1)).squeeze(1)
-                loss = -(chosen * gain[part]).sum() / count
+                    # Not the compiled form, which would be made anew for every number of decisions.
+                    logits = self.policy.forward(patch[part], leaf)
+                logs = logits.float().flatten(1).log_softmax(1)
+                chosen = logs.gather(1, choice[part].unsqueeze(1)).squeeze(1)
+                # What is forbidden has no probability and no logarithm of one.
+                entropy = -(logs.exp() * logs.clamp(min=torch.finfo(logs.dtype).min)).sum(dim=1)
+                loss = -((chosen * gain[part] + bonus * entropy) * share[part]).sum()
                 gradients = torch.autograd.grad(loss, inputs)
             for sum_, gradient in zip(total, gradients, strict=True):
                 sum_ += gradient

@@ -9,11 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from l2o.problems.instance import Instance, InvalidInstance
+from l2o.problems.instance import Instance, InvalidInstance, Routes
 from l2o.sections import cut, malformed, shown
 from l2o.source import load
-
-Routes = tuple[tuple[int, ...], ...]
 
 _ROUTE = re.compile(r"^[ \t]*route\b[ \t]*#?[ \t]*\d*[ \t]*:?(.*)$", re.MULTILINE | re.IGNORECASE)
 

@@ -22,8 +22,8 @@ from l2o.heuristics import nearest_neighbour
 from l2o.improve import compiled, warm_up
 from l2o.improve import improve as local_search
 from l2o.models.policy import Policy
-from l2o.problems.base import Problem, Routes
-from l2o.problems.instance import Instance, Solution
+from l2o.problems.base import Problem
+from l2o.problems.instance import Instance, Routes, Solution
 from l2o.progress import Watcher
 
 WIDTH = 256

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
+import os
+import shutil
 import sys
 import time
 import warnings
@@ -63,7 +65,9 @@ def train(
     lightning.seed_everything(recipe.seed, verbose=False)
     problem = problems.find(recipe.problem)
     module = Reinforce(problem, recipe)
-    data = RandomInstances(problem, recipe.data, recipe.objective.keep, recipe.seed)
+    if recipe.compile and _compiler(device):
+        module.policy.compile(dynamic=False)
+    data = RandomInstances(problem, recipe.data, recipe.seed)
     interrupt = Interrupt()
     trainer = lightning.Trainer(
         accelerator="gpu" if device.startswith("cuda") else device,
@@ -133,7 +137,7 @@ class Keeper(Callback):
         self.curve = [p for p in self.curve if p["steps"] < point["steps"]] + [point]
         record = {
             "problem": self.recipe.problem,
-            "loss": "REINFORCE, shared multi-start baseline, local credit",
+            "loss": "REINFORCE, shared multi-start baseline, entropy bonus",
             **point,
             "seed": self.recipe.seed,
             "hardware": self._hardware(module.device),
@@ -186,6 +190,14 @@ class Progress(Callback):
         """Leave the terminal on a fresh line."""
         if self.terminal and not self.quiet:
             print(file=sys.stderr)
+
+
+def _compiler(device: str) -> bool:
+    """Whether there is one for this device; training goes on without, and says so."""
+    if device.startswith("cuda") or shutil.which(os.environ.get("CXX", "g++")):
+        return True
+    print("no C++ compiler (g++ or $CXX): the network runs as it is, more slowly", file=sys.stderr)
+    return False
 
 
 def _silence() -> None:

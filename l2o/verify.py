@@ -78,7 +78,9 @@ def verify(
         network = policy.to(dtype)
         graph = Graph.of(pos[None], load[None], dtype=torch.float64)
         path = walk(problem, network, graph)
-        clear = [state for state in path if not rim_tied(graph, state, network.neighbours(graph).ranks)]
+        neighbours = network.neighbours(graph)
+        seen = (neighbours.ranks[neighbours.patch], torch.arange(neighbours.sight))
+        clear = [state for state in path if not any(rim_tied(graph, state, ranks) for ranks in seen)]
         tied = len(path) - len(clear)
         count = min(STATES, len(clear))
         states = [clear[i * len(clear) // count] for i in range(count)]
@@ -112,7 +114,7 @@ def walk(problem: Problem, policy: Policy, graph: Graph) -> list[State]:
 
 
 def rim_tied(graph: Graph, state: State, ranks: Tensor) -> bool:
-    """Whether a node of the patch is as far away as one outside it."""
+    """Whether a node at one of ``ranks`` is as far away as one that is not."""
     distance = (graph.pos[0] - graph.pos[0, state.current]).square().sum(dim=-1).sqrt()
     distance = distance[state.unvisited[0]].sort().values
     inside = torch.zeros(len(distance), dtype=torch.bool)

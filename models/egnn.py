@@ -33,13 +33,17 @@ class Stability:
     """LayerNorm on ``h`` before the messages and the update read it."""
     gate: bool = True
     """Soft edges ``e_ij = sigmoid(phi_inf(m_ij))`` of the paper's section 3.3, eq. 8."""
+    shallow: bool = True
+    """``phi_e`` is one layer instead of two: the second is most of the work, as there are far more edges than nodes."""
     piecewise: bool = True
     """``x relu6(x + 3) / 6`` instead of ``x sigmoid(x)``: the same shape without exponentials, a third of the time."""
 
     @classmethod
     def paper(cls) -> Stability:
         """Equations 3 to 6 to the letter."""
-        return cls(squared=True, mean=False, unit=False, bounded=False, norm=False, gate=False, piecewise=False)
+        return cls(
+            squared=True, mean=False, unit=False, bounded=False, norm=False, gate=False, shallow=False, piecewise=False
+        )
 
 
 class EGNN(nn.Module):
@@ -72,7 +76,7 @@ class EGNN(nn.Module):
         self.receive = nn.Linear(width, message)
         self.send = nn.Linear(width, message, bias=False)
         self.measure = nn.Linear(1 + edge_width, message, bias=False)
-        self.phi_e = nn.Linear(message, message)
+        self.phi_e = None if self.stability.shallow else nn.Linear(message, message)
         self.phi_inf = nn.Linear(message, 1) if self.stability.gate else None
         self.phi_x: nn.Sequential | None = None
         if coordinates:
@@ -88,9 +92,17 @@ class EGNN(nn.Module):
         measured = distance.flatten(0, -2)
         if edge_attr is not None:
             measured = torch.cat([measured, edge_attr.flatten(0, -2)], dim=-1)
-        hidden = torch.addmm((receive + send).flatten(0, -2), measured, self.measure.weight.T)
-        messages: Tensor = self.activation(self.phi_e(self.activation(hidden)))
+        hidden = (receive + send).flatten(0, -2)
+        # In place, here and below: what is large is not the arithmetic but the number of passes over all edges.
+        hidden.addmm_(measured.to(hidden.dtype), self.measure.weight.T.to(hidden.dtype))
+        messages = self._activate(hidden)
+        if self.phi_e is not None:
+            messages = self._activate(self.phi_e(messages))
         return messages.view(*distance.shape[:-1], self.message_width)
+
+    def _activate(self, hidden: Tensor) -> Tensor:
+        function = nn.functional.hardswish if self.stability.piecewise else nn.functional.silu
+        return function(hidden, inplace=not torch.is_grad_enabled())
 
     def edge_weight(self, messages: Tensor) -> Tensor | None:
         """Eq. 8: soft edges ``[..., 1]``, or None when off."""
@@ -109,7 +121,14 @@ class EGNN(nn.Module):
         return cast(Tensor, h + self.phi_h(torch.cat([normed, received], dim=-1)))
 
     def forward(
-        self, h: Tensor, x: Tensor, valid: Tensor, edge_attr: Tensor | None = None, *, receivers: int | None = None
+        self,
+        h: Tensor,
+        x: Tensor,
+        valid: Tensor,
+        edge_attr: Tensor | None = None,
+        *,
+        length: Tensor | None = None,
+        receivers: int | None = None,
     ) -> tuple[Tensor, Tensor]:
         """One layer.
 
@@ -118,6 +137,7 @@ class EGNN(nn.Module):
             x: ``[B, m, dim]`` coordinates.
             valid: ``[B, m]`` True where there is a node.
             edge_attr: ``[B, m, m, edge_width]`` invariant, receiver first.
+            length: ``[B, m, m]`` distances between the nodes, where they are known already.
             receivers: only the first so many nodes receive messages and are returned; None for all, ``r = m``.
 
         Returns:
@@ -125,8 +145,10 @@ class EGNN(nn.Module):
         """
         normed = self.norm(h)
         to = slice(receivers)
-        # Geometry in the precision of x, which may be higher than that of the features.
-        length = torch.cdist(x[:, to], x, compute_mode="donot_use_mm_for_euclid_dist").to(self.receive.weight.dtype)
+        if length is None:
+            # Geometry in the precision of x, which may be higher than that of the features.
+            length = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist").to(self.receive.weight.dtype)
+        length = length[:, to]
         distance = length.square() if self.stability.squared else length
         messages = self.messages(
             self.receive(normed[:, to]).unsqueeze(2),

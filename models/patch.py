@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from l2o.problems.base import Graph, Problem, State
 
@@ -19,6 +19,10 @@ CURRENT, ANCHOR, CANDIDATES = 0, 1, 2
 
 NEAR = 2.5
 """Radius, in units of the patch, up to which distances from the current node are true; beyond they saturate."""
+
+GAPS = 3
+"""How many of its nearest unvisited nodes each candidate is told of: one that stands alone is a detour later on, and
+the patch by itself cannot tell it from one at its rim."""
 
 LARGE = 2000
 """Nodes above which neighbours are looked up in a k-d tree."""
@@ -37,7 +41,7 @@ class Patch:
     pos: Tensor
     """``[P, m, dim]`` relative to the current node, normalised, saturated."""
     x: Tensor
-    """``[P, m, features]`` the problem's scalars, then how much is left."""
+    """``[P, m, features]`` the problem's scalars, how much is left, and how alone each candidate is."""
     legs: Tensor
     """``[P, k, moves]`` normalised length of each choice."""
     allowed: Tensor
@@ -62,15 +66,19 @@ class Neighbours:
     whose list holds too few unvisited nodes look at all nodes.
     """
 
-    def __init__(self, graph: Graph, ranks: Tensor, limit: int) -> None:
-        """``ranks`` are the places in the list of unvisited nodes that are wanted, ascending; ``limit`` bounds K."""
-        self.graph, self.ranks = graph, ranks
+    def __init__(self, graph: Graph, ranks: Tensor, sight: int, limit: int) -> None:
+        """``ranks`` are the places in the list of unvisited nodes that are in the patch, ascending; gaps are measured
+        to the ``sight`` nearest; ``limit`` bounds K.
+        """
+        self.graph, self.sight = graph, sight
+        self.ranks = torch.tensor(sorted({*range(sight), *ranks.tolist()}), device=ranks.device)
+        self.patch = torch.searchsorted(self.ranks, ranks)
         self.order = nearest(graph.pos, min(limit, graph.n - 1))
-        self.slot = torch.full((int(ranks[-1]) + 2,), len(ranks), device=ranks.device)
-        self.slot[ranks] = torch.arange(len(ranks), device=ranks.device)
+        self.slot = torch.full((int(self.ranks[-1]) + 2,), len(self.ranks), device=ranks.device)
+        self.slot[self.ranks] = torch.arange(len(self.ranks), device=ranks.device)
 
     def __call__(self, state: State) -> tuple[Tensor, Tensor]:
-        """``node [P, len(ranks)]`` and ``valid``, of the unvisited nodes at the wanted ranks by distance."""
+        """``node [P, r]`` and ``valid``, of the unvisited nodes at the ranks ``ranks [r]`` by distance."""
         node, valid = self._pick(self.order[state.row, state.current], state)
         wanted = int((self.ranks < state.left).sum())
         if self.order.shape[-1] < self.graph.n - 1 and wanted:
@@ -134,13 +142,15 @@ def context_ranks(candidates: int, context: int, reach: int, device: torch.devic
 
 def cut(problem: Problem, graph: Graph, state: State, neighbours: Neighbours, candidates: int) -> Patch:
     """The patch of every state."""
-    node, valid = neighbours(state)
-    node = torch.cat([state.current.unsqueeze(1), state.anchor.unsqueeze(1), node], dim=1)
-    valid = torch.cat([torch.ones_like(valid[:, :2]), valid], dim=1)
+    near, known = neighbours(state)
+    node = torch.cat([state.current.unsqueeze(1), state.anchor.unsqueeze(1), near[:, neighbours.patch]], dim=1)
+    valid = torch.cat([torch.ones_like(known[:, :2]), known[:, neighbours.patch]], dim=1)
     first, last = CANDIDATES, CANDIDATES + candidates
     choice, fits = node[:, first:last], valid[:, first:last]
 
     pos = graph.pos[state.row.unsqueeze(1), node]
+    around = graph.pos[state.row.unsqueeze(1), near[:, : neighbours.sight]]
+    gaps = gaps_of(pos[:, first:last], around, known[:, : neighbours.sight])
     pos = pos - pos[:, :1]
     length = pos.square().sum(dim=-1, keepdim=True).sqrt()
     unit = scale_of(length[:, first:last, 0], fits)[:, None, None]
@@ -149,11 +159,22 @@ def cut(problem: Problem, graph: Graph, state: State, neighbours: Neighbours, ca
     pos = pos * torch.where(length > NEAR, NEAR * 2 * beyond / (beyond + 1) / length.clamp(min=NEAR), 1.0)
 
     left = length.new_full((len(node), node.shape[1], 1), state.left / (state.left + 10))
-    x = torch.cat([problem.node_features(graph, state, node), left], dim=-1)
+    company = nn.functional.pad(1 / (1 + gaps / unit), (0, 0, first, node.shape[1] - last))
+    x = torch.cat([problem.node_features(graph, state, node), left, company], dim=-1)
     x = x * valid.unsqueeze(-1)
     allowed = problem.allowed(graph, state, choice) & fits.unsqueeze(-1)
     legs = problem.legs(graph, state, choice) / unit
     return Patch(node, state.row, valid, pos * valid.unsqueeze(-1), x, legs, allowed)
+
+
+def gaps_of(candidate: Tensor, around: Tensor, valid: Tensor) -> Tensor:
+    """``[P, k, GAPS]`` distances from ``candidate [P, k, dim]`` to the nearest of ``around [P, s, dim]`` that are
+    ``valid [P, s]``, infinite where there are none; the first ``k`` of these are the candidates themselves.
+    """
+    distance = torch.cdist(candidate, around, compute_mode="donot_use_mm_for_euclid_dist")
+    own = torch.eye(distance.shape[1], distance.shape[2], dtype=torch.bool, device=distance.device)
+    distance = torch.where(valid.unsqueeze(1) & ~own, distance, torch.inf)
+    return distance.topk(GAPS, dim=-1, largest=False).values
 
 
 def scale_of(length: Tensor, valid: Tensor) -> Tensor:

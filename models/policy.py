@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from l2o.models.egnn import EGNN
-from l2o.models.patch import ANCHOR, CANDIDATES, CURRENT, Neighbours, Patch, context_ranks
+from l2o.models.patch import ANCHOR, CANDIDATES, CURRENT, GAPS, Neighbours, Patch, context_ranks
 from l2o.problems.base import Graph
 
 FARTHEST = 20.0
@@ -29,12 +29,14 @@ class PolicyConfig:
     """Features per message."""
     depth: int = 2
     """EGNN layers over the patch."""
-    candidates: int = 10
+    candidates: int = 12
     """Nearest nodes among which the policy chooses, ``k``."""
-    context: int = 5
+    context: int = 6
     """Further nodes that are seen but cannot be chosen."""
-    reach: int = 60
+    reach: int = 80
     """Rank of the furthest of them among the unvisited nodes."""
+    sight: int = 30
+    """Nearest nodes among which a candidate's own nearest are sought."""
     coordinates: bool = False
     """Whether the layers move coordinates (eq. 4 of the EGNN paper)."""
     encoder: int = 0
@@ -56,7 +58,7 @@ class Policy(nn.Module):
         kind = [0, 1] + [2] * config.candidates + [3] * (beyond - config.candidates)
         self.register_buffer("kind", torch.tensor(kind), persistent=False)
         self.kind: Tensor
-        self.enter = nn.Linear(features + 1 + 8, width)
+        self.enter = nn.Linear(features + 1 + GAPS + 5, width)
         self.layers = nn.ModuleList(
             EGNN(width, config.message, 3, coordinates=config.coordinates and layer < config.depth - 1)
             for layer in range(config.depth)
@@ -68,9 +70,10 @@ class Policy(nn.Module):
 
             self.encoder = InstanceEncoder(width, config.message, config.encoder, config.neighbours)
         self.norm = nn.LayerNorm(width)
-        self.head = nn.Sequential(nn.Linear(2 * width, width), nn.SiLU(), nn.Linear(width, moves, bias=moves > 1))
+        self.of_candidate, self.of_current = nn.Linear(width, width), nn.Linear(width, width, bias=False)
         # With one move a bias would shift all logits alike.
-        for parameter in self.head[-1].parameters():
+        self.head = nn.Linear(width, moves, bias=moves > 1)
+        for parameter in self.head.parameters():
             nn.init.zeros_(parameter)
         self.sharpness = nn.Parameter(torch.tensor(2.0))
 
@@ -82,7 +85,7 @@ class Policy(nn.Module):
         """What :func:`l2o.models.patch.cut` needs to find the nodes of this policy's patches."""
         config = self.config
         ranks = context_ranks(config.candidates, config.context, config.reach, graph.pos.device)
-        return Neighbours(graph, ranks, limit=4 * config.reach)
+        return Neighbours(graph, ranks, sight=config.sight, limit=4 * max(config.reach, config.sight))
 
     def forward(self, patch: Patch, memory: Tensor | None = None) -> Tensor:
         """Logits, ``-inf`` where not allowed. ``memory`` is what :meth:`encode` gave for the instances."""
@@ -92,18 +95,18 @@ class Policy(nn.Module):
         distance = torch.cdist(pos, pos, compute_mode="donot_use_mm_for_euclid_dist").to(dtype)
         edge = torch.stack([torch.exp(-distance), torch.exp(-2 * distance.square()), torch.log1p(distance)], dim=-1)
 
-        h = (
-            self.enter(torch.cat([patch.x.to(dtype), self._measures(distance, patch.valid)], dim=-1))
-            + self.role[self.kind]
-        )
+        h = self.enter(torch.cat([patch.x.to(dtype), self._measures(distance)], dim=-1)) + self.role[self.kind]
         if memory is not None:
             h = h + memory[patch.row.unsqueeze(1), patch.node]
+        length: Tensor | None = distance
         for number, layer in enumerate(self.layers, start=1):
             # What the last layer makes of the sight beyond the candidates, nobody reads.
-            h, pos = layer(h, pos, patch.valid, edge, receivers=last if number == len(self.layers) else None)
+            receivers = last if number == len(self.layers) else None
+            h, pos = layer(h, pos, patch.valid, edge, length=length, receivers=receivers)
+            length = None if self.config.coordinates else length
         h = self.norm(h)
-        candidate, current = h[:, CANDIDATES:last], h[:, CURRENT].unsqueeze(1)
-        logits = self.head(torch.cat([candidate, current.expand_as(candidate)], dim=-1)).float()
+        pair = self.of_candidate(h[:, CANDIDATES:last]) + self.of_current(h[:, CURRENT]).unsqueeze(1)
+        logits = self.head(nn.functional.silu(pair)).float()
         prior = nn.functional.softplus(self.sharpness) * self._detour(patch).to(dtype)
         return torch.where(patch.allowed, logits.to(dtype) - prior, -torch.inf)
 
@@ -113,13 +116,8 @@ class Policy(nn.Module):
         shortest = torch.where(patch.allowed, patch.legs, torch.inf).amin(dim=(1, 2), keepdim=True)
         return (patch.legs - shortest).clamp(max=FARTHEST)
 
-    def _measures(self, distance: Tensor, valid: Tensor) -> Tensor:
-        """``[P, m, 8]`` invariants of each node: to the current node, to the anchor, to its nearest others."""
-        m = distance.shape[1]
-        other = valid.unsqueeze(1) & ~torch.eye(m, dtype=torch.bool, device=distance.device)
-        other[:, :, :CANDIDATES] = False
-        far = distance.new_tensor(5.0)
-        near = torch.where(other, distance, far).topk(min(2, m), dim=-1, largest=False).values
+    def _measures(self, distance: Tensor) -> Tensor:
+        """``[P, m, 5]`` how far each node is from the current node and from the anchor."""
         current, anchor = distance[:, CURRENT], distance[:, ANCHOR]
         return torch.stack(
             [
@@ -128,9 +126,6 @@ class Policy(nn.Module):
                 torch.log1p(anchor),
                 torch.exp(-anchor),
                 torch.log1p(current) - torch.log1p(anchor),
-                torch.log1p(near[..., 0]),
-                torch.log1p(near[..., 1]),
-                current - near[..., 0],
             ],
             dim=-1,
         )

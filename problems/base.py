@@ -12,9 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from l2o.problems.instance import Instance
-
-Routes = tuple[tuple[int, ...], ...]
+from l2o.problems.instance import Instance, Routes
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from l2o.problems.base import Graph, Routes, State
+from l2o.problems.base import Graph, State
 from l2o.problems.embedding import embedding
-from l2o.problems.instance import Infeasible, Instance
+from l2o.problems.instance import Infeasible, Instance, Routes
 from l2o.problems.maps import MAPS
 
 STRAIGHT, VIA_DEPOT = 0, 1

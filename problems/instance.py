@@ -12,6 +12,8 @@ from l2o.problems import distance
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Routes = tuple[tuple[int, ...], ...]
+"""Node numbers ``0 .. n-1``; a tour is one route, and the depot is not written."""
 
 
 class InvalidInstance(ValueError):
@@ -82,9 +84,9 @@ class Instance:
 
 @dataclass(frozen=True)
 class Solution:
-    """Routes of node numbers ``0 .. n-1`` (a tour is one route; the depot is not written) and their checked cost."""
+    """Routes and their checked cost."""
 
-    routes: tuple[tuple[int, ...], ...]
+    routes: Routes
     cost: float
     solver: str = ""
     seconds: float = 0.0

@@ -1,4 +1,4 @@
-"""Constructions against enumeration: probabilities, gradients, credit."""
+"""Constructions against enumeration: probabilities, gradients, advantages."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from l2o import problems
+from l2o.advantage import advantages
 from l2o.construct import Construction, Decision, construct, draw
-from l2o.credit import Credit, advantages
 from l2o.models.patch import cut
 from l2o.models.policy import Policy, PolicyConfig
 from l2o.problems.base import Graph, Problem, State
@@ -102,7 +102,7 @@ def test_greedy_takes_the_most_probable_decisions(problem: Problem) -> None:
 
 
 def test_mean_gradient_is_the_enumerated_one(problem: Problem) -> None:
-    """With plain credit the expectation of advantage times score is minus the slope of the expected cost, exactly."""
+    """The expectation of advantage times score is minus the slope of the expected cost, exactly."""
     graph, policy = small(problem, 4)
     every = enumerate_paths(problem, policy, graph)
     logs = torch.stack([torch.stack(path.logs) for path in every], dim=1)
@@ -110,16 +110,18 @@ def test_mean_gradient_is_the_enumerated_one(problem: Problem) -> None:
     steps, count = logs.shape
     row = torch.zeros(count, dtype=torch.int64)
     first = problem.starts(graph, 1)[0]
-    nothing = cut(problem, graph, problem.start(graph, row[:1], first), policy.neighbours(graph), 10)
+    nothing = cut(
+        problem, graph, problem.start(graph, row[:1], first), policy.neighbours(graph), policy.config.candidates
+    )
     made = Construction(
         row,
         first.expand(count),
         torch.tensor([path.nodes for path in every]).T,
         torch.tensor([path.moves for path in every]).T,
         legs,
-        [Decision(t, torch.arange(count), nothing, row) for t in range(steps)],
+        [Decision(t, torch.arange(count), nothing, row, torch.ones(count)) for t in range(steps)],
     )
-    gain = advantages(made, graph.n, 10, Credit(math.inf, 0)).view(steps, count)
+    gain = advantages(made, graph.n).view(steps, count)
     raw = torch.stack(raw_advantages(made, graph.n))
     unit = raw.square().mean().sqrt()
     torch.testing.assert_close(gain * unit, raw)
@@ -148,50 +150,39 @@ def raw_advantages(made: Construction, n: int) -> list[Tensor]:
     return gains
 
 
-def test_plain_credit_of_the_first_decision_is_mean_cost_minus_cost() -> None:
+def test_advantage_of_the_first_decision_is_mean_cost_minus_cost() -> None:
     problem = problems.find("tsp")
     graph, policy = small(problem, 9)
     solutions = 12
     noise = torch.rand(8, solutions, generator=torch.Generator().manual_seed(3))
     row, first = torch.zeros(solutions, dtype=torch.int64), torch.full((solutions,), 2)
-    made = construct(
-        problem, policy, graph, row, first, noise=noise, keep=torch.arange(8).unsqueeze(1).expand(-1, solutions) == 0
-    )
+    only_the_first = torch.ones(8, solutions)
+    only_the_first[0] = 0
+    made = construct(problem, policy, graph, row, first, noise=noise, lots=only_the_first)
     assert made is not None
-    gain = advantages(made, graph.n, 10, Credit(math.inf, 0))
+    gain = advantages(made, graph.n)
     difference = made.cost.mean() - made.cost
     torch.testing.assert_close(gain, difference / difference.square().mean().sqrt())
     assert float(gain.square().mean()) == pytest.approx(1)
 
 
-def test_near_credit_charges_a_node_left_behind_to_the_decision_that_left_it() -> None:
-    """Two tours of one instance: the second fetches node 2 late. With a short horizon only ``near`` sees the bill."""
+def test_decisions_set_aside_stand_for_all() -> None:
+    """Whatever the lots, each decision's expected weight is one, unless it was certain and has no gradient."""
     problem = problems.find("tsp")
-    pos = torch.tensor([[[0.0, 0], [1, 0], [1.5, 0.5], [2, 0], [3, 0], [4, 0], [5, 0], [6, 0]]], dtype=torch.float64)
-    graph = Graph(pos, torch.zeros(1, 8, dtype=torch.float64))
-    orders = torch.tensor([[1, 2, 3, 4, 5, 6, 7], [1, 3, 4, 5, 6, 7, 2]]).T
-    state = problem.start(graph, torch.zeros(2, dtype=torch.int64), torch.zeros(2, dtype=torch.int64))
-    policy = Policy(PolicyConfig(context=0), features=0, moves=1).double()
-    neighbours = policy.neighbours(graph)
-    legs, patches = [], []
-    for node in orders:
-        patches.append(cut(problem, graph, state, neighbours, 10))
-        legs.append(problem.legs(graph, state, node[:, None])[:, 0, 0])
-        state = problem.step(graph, state, node, torch.zeros_like(node))
-    legs.append(problem.closing(graph, state))
-    kept = [Decision(1, torch.arange(2), patches[1], torch.zeros(2, dtype=torch.int64))]
-    made = Construction(
-        torch.zeros(2, dtype=torch.int64),
-        torch.zeros(2, dtype=torch.int64),
-        orders,
-        orders * 0,
-        torch.stack(legs),
-        kept,
-    )
-    blind = advantages(made, 8, 10, Credit(0.5, 0.0))
-    seeing = advantages(made, 8, 10, Credit(0.5, 1.0))
-    assert float(seeing[0]) > 0 > float(seeing[1])
-    assert float(seeing[1]) < float(blind[1])
+    graph, policy = small(problem, 9)
+    solutions, repeats = 4, 4000
+    noise = torch.rand(8, solutions, generator=torch.Generator().manual_seed(3)).repeat(1, repeats)
+    lots = torch.rand(8, solutions * repeats, generator=torch.Generator().manual_seed(4))
+    row, first = torch.zeros(solutions * repeats, dtype=torch.int64), torch.full((solutions * repeats,), 2)
+    made = construct(problem, policy, graph, row, first, noise=noise, lots=lots, keep=2.0)
+    assert made is not None and sum(len(d.index) for d in made.kept) < 0.9 * made.nodes.numel()
+    for decision in made.kept[:-1]:
+        heads = torch.zeros(solutions * repeats, dtype=torch.float64)
+        heads[decision.index] = decision.weight.double()
+        deviation = ((decision.weight.max() - 1) / repeats) ** 0.5
+        means = heads.view(repeats, solutions).mean(dim=0)
+        assert ((means - 1).abs() < 5 * deviation + 1e-6).all()
+    assert len(made.kept[-1].index) == 0, "the last node leaves no choice"
 
 
 def test_draw_inverts_the_cumulated_probabilities() -> None:

@@ -27,7 +27,7 @@ def test_defaults_and_overrides(tmp_path: Path) -> None:
 
 
 def test_written_recipes_read_back_equal(tmp_path: Path) -> None:
-    recipe = load(write(tmp_path, MINIMAL), ["model.encoder=2", "seed=5", "objective.credit.near=0.5"])
+    recipe = load(write(tmp_path, MINIMAL), ["model.encoder=2", "seed=5", "objective.keep=2"])
     assert load(write(tmp_path, checkpoint.toml(recipe))) == recipe
 
 

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -104,15 +105,15 @@ def test_it_learns() -> None:
     optimizer = torch.optim.Adam(module.policy.parameters(), lr=5e-3)
     costs = []
     for step in range(30):
-        batch = draw_batch(problem, loaded.data, 0.5, 0, step, 0, 1)
+        batch = draw_batch(problem, loaded.data, 0, step, 0, 1)
         made = construct(
-            problem, module.policy, batch.graph, batch.row, batch.first, noise=batch.noise, keep=batch.keep
+            problem, module.policy, batch.graph, batch.row, batch.first, noise=batch.noise, lots=batch.lots
         )
         assert made is not None
         for parameter, slope in zip(module.policy.parameters(), module.policy_gradient(made, batch.graph), strict=True):
             parameter.grad = slope
         optimizer.step()
-        test = draw_batch(problem, Data(sizes=(12,), starts=8, decisions=8000, uniform=1.0), 0.5, 99, 0, 0, 1)
+        test = draw_batch(problem, Data(sizes=(12,), starts=8, decisions=8000, uniform=1.0), 99, 0, 0, 1)
         again = construct(problem, module.policy, test.graph, test.row, test.first, noise=test.noise)
         assert again is not None
         costs.append(float(again.cost.mean()))
@@ -124,22 +125,72 @@ def test_chunks_and_encoder_do_not_change_the_gradient() -> None:
     from l2o.reinforce import Reinforce
 
     problem = problems.find("tsp")
-    batch = draw_batch(problem, Data(sizes=(9,), starts=4, decisions=200), 1.0, 0, 0, 0, 1)
+    batch = draw_batch(problem, Data(sizes=(9,), starts=4, decisions=200), 0, 0, 0, 1)
     gradients = []
     for chunk in (7, 10_000):
         torch.manual_seed(0)
-        loaded = recipe(model={"width": 8, "message": 4, "encoder": 1}, objective={"chunk": chunk, "keep": 1.0})
+        loaded = recipe(model={"width": 8, "message": 4, "encoder": 1}, objective={"chunk": chunk})
         module = Reinforce(problem, loaded)
         for parameter in module.policy.parameters():
             torch.nn.init.normal_(parameter, std=0.3)
         made = construct(
-            problem, module.policy, batch.graph, batch.row, batch.first, noise=batch.noise, keep=batch.keep
+            problem, module.policy, batch.graph, batch.row, batch.first, noise=batch.noise, lots=batch.lots
         )
         assert made is not None
         gradients.append(module.policy_gradient(made, batch.graph))
     for name, a, b in zip(dict(module.policy.named_parameters()), *gradients, strict=True):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
         assert a.abs().sum() > 0, name
+
+
+def test_entropy_bonus_adds_the_slope_of_the_mean_entropy() -> None:
+    from l2o.construct import construct
+    from l2o.models.patch import Patch
+    from l2o.reinforce import Reinforce
+
+    problem = problems.find("cvrp")
+    batch = draw_batch(problem, Data(sizes=(9,), starts=4, decisions=200), 0, 0, 0, 1)
+    gradients = []
+    for entropy in (0.0, 0.5):
+        torch.manual_seed(0)
+        objective = {"entropy": entropy, "keep": float("inf")}
+        module = Reinforce(problem, recipe("cvrp", precision="32", objective=objective))
+        for parameter in module.policy.parameters():
+            torch.nn.init.normal_(parameter, std=0.3)
+        made = construct(
+            problem, module.policy, batch.graph, batch.row, batch.first, noise=batch.noise, lots=batch.lots
+        )
+        assert made is not None
+        gradients.append(module.policy_gradient(made, batch.graph))
+    assert made is not None
+    logits = module.policy(Patch.cat([d.patch for d in made.kept])).flatten(1)
+    probability = logits.softmax(dim=1)
+    logarithm = torch.where(probability > 0, probability, 1.0).log()
+    entropy_now = -(probability * logarithm).sum() / made.nodes.numel()
+    slopes = torch.autograd.grad(entropy_now, list(module.policy.parameters()))
+    for without, with_bonus, slope in zip(*gradients, slopes, strict=True):
+        torch.testing.assert_close(with_bonus - without, -0.5 * slope, atol=1e-5, rtol=1e-3)
+    assert max(float(slope.abs().max()) for slope in slopes) > 1e-3
+
+
+def test_compiled_training_is_the_same_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the compiler reads the network; machine code would take a C++ compiler and minutes."""
+    plain = train(recipe(budget={"decisions": 300}), tmp_path / "plain", quiet=True)
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    monkeypatch.setenv("CXX", sys.executable)
+    compiled = train(recipe(budget={"decisions": 300}, compile=True), tmp_path / "compiled", quiet=True)
+    for name, tensor in weights(plain).items():
+        torch.testing.assert_close(weights(compiled)[name], tensor, atol=1e-6, rtol=1e-5)
+
+
+def test_training_goes_on_without_a_compiler(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CXX", str(tmp_path / "missing"))
+    monkeypatch.setattr(torch, "compile", lambda *_, **__: pytest.fail("compiled without a compiler"))
+    folder = train(recipe(budget={"decisions": 100}, compile=True), tmp_path / "run", quiet=True)
+    assert "no C++ compiler" in capsys.readouterr().err
+    assert checkpoint.load(str(folder)).recipe.compile
 
 
 def test_killed_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
@@ -204,7 +255,7 @@ def test_batches_depend_on_seed_and_number_alone_and_parts_make_up_the_whole() -
     data = Data(sizes=(7,), starts=3, decisions=84)
 
     def draw(number: int, part: int = 0, parts: int = 1) -> Batch:
-        return draw_batch(problem, data, 0.5, 3, number, part, parts)
+        return draw_batch(problem, data, 3, number, part, parts)
 
     assert torch.equal(draw(5).graph.pos, draw(5).graph.pos)
     assert not torch.equal(draw(5).graph.pos, draw(6).graph.pos)
@@ -213,7 +264,7 @@ def test_batches_depend_on_seed_and_number_alone_and_parts_make_up_the_whole() -
     for field in ("pos", "demand"):
         parts = [getattr(half.graph, field) for half in halves]
         assert torch.equal(torch.stack(parts, dim=1).flatten(0, 1), getattr(whole.graph, field))
-    for field in ("noise", "keep"):
+    for field in ("noise", "lots"):
         parts = [getattr(half, field).unflatten(1, (2, 3)) for half in halves]
         assert torch.equal(torch.stack(parts, dim=2).flatten(1), getattr(whole, field))
 

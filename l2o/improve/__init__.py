@@ -7,9 +7,8 @@ from collections.abc import Callable
 from typing import Protocol, cast
 
 from l2o.improve.cache import folder
-from l2o.problems.instance import Instance
+from l2o.problems.instance import Instance, Routes
 
-Routes = tuple[tuple[int, ...], ...]
 Report = Callable[[float, Routes], None]
 
 _warm: set[str] = set()

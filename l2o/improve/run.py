@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from l2o.improve import Report, Routes
+from l2o.improve import Report
+from l2o.problems.instance import Routes
 
 Found = Callable[[float, Callable[[], Routes]], None]
 

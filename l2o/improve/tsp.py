@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from l2o.improve import Report, Routes, kernels_tsp, random
+from l2o.improve import Report, kernels_tsp, random
 from l2o.improve.metric import metric
 from l2o.improve.neighbours import nearest
 from l2o.improve.run import Clock, Found, in_threads
-from l2o.problems.instance import Instance
+from l2o.problems.instance import Instance, Routes
 
 NEIGHBOURS = 10
 LONGEST = 50

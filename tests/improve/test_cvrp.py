@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from l2o import improve as improving
 from l2o.files import read
-from l2o.improve import Routes, improve, kernels_cvrp, random
+from l2o.improve import improve, kernels_cvrp, random
 from l2o.improve import metric as compiled
 from l2o.improve.cvrp import SLACK
 from l2o.improve.neighbours import nearest
 from l2o.problems import find
 from l2o.problems.distance import default_rounding, dimension
-from l2o.problems.instance import Instance
+from l2o.problems.instance import Instance, Routes
 
 DATA = Path(__file__).parents[1] / "data"
 NEVER = math.inf

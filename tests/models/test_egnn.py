@@ -46,7 +46,7 @@ def test_paper_form_is_equations_3_to_6() -> None:
     joint = torch.cat([net.receive.weight, net.send.weight, net.measure.weight], dim=1)
     expected_h, expected_x = [], []
     silu = torch.nn.functional.silu
-    assert net.phi_x is not None
+    assert net.phi_e is not None and net.phi_x is not None
     for i in range(5):
         total, moved = torch.zeros(MESSAGE, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
         for j in range(5):

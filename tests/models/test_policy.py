@@ -162,7 +162,7 @@ def test_untrained_policy_is_soft_nearest_neighbour(problem: Problem) -> None:
     graph = sample(problem)
     state = play(problem, graph, 5)
     patch, scores = logits(problem, policy, graph, state)
-    legs = problem.legs(graph, state, patch.node[:, CANDIDATES : CANDIDATES + 10])
+    legs = problem.legs(graph, state, patch.node[:, CANDIDATES : CANDIDATES + policy.config.candidates])
     best = torch.where(patch.allowed, legs, torch.inf).flatten(1).argmin(dim=1)
     assert torch.equal(scores.flatten(1).argmax(dim=1), best)
 
@@ -200,6 +200,26 @@ def test_neighbours_are_the_nearest_unvisited_whatever_the_length_of_the_lists()
         inside = ranks < state.left
         assert torch.equal(valid[0], inside)
         assert torch.equal(node[0][inside], ranked[ranks[inside]])
+
+
+def test_candidates_are_told_of_their_nearest_unvisited_nodes(problem: Problem) -> None:
+    config = PolicyConfig(candidates=4, context=2, reach=9, sight=15)
+    policy = Policy(config, features=problem.features, moves=problem.moves)
+    graph = sample(problem, n=40, batch=2)
+    for steps in (10, graph.n - 4):
+        state = play(problem, graph, steps)
+        patch = cut(problem, graph, state, policy.neighbours(graph), 4)
+        for i in range(len(patch)):
+            pos = graph.pos[i]
+            away = (pos - pos[state.current[i]]).norm(dim=-1)
+            near = sorted(state.unvisited[i].nonzero().flatten().tolist(), key=lambda node: float(away[node]))[:15]
+            chosen = near[:4]
+            unit = float(torch.stack([away[node] for node in chosen]).log().mean().exp())
+            for slot, node in enumerate(chosen, start=CANDIDATES):
+                gaps = sorted(float((pos[node] - pos[other]).norm()) for other in near if other != node)[:3]
+                expected = [1 / (1 + gap / unit) for gap in gaps] + [0.0] * (3 - len(gaps))
+                assert patch.x[i, slot, -3:].tolist() == pytest.approx(expected, abs=1e-9)
+            assert not patch.x[i, :CANDIDATES, -3:].any()
 
 
 @pytest.mark.parametrize("large", [10, 1000])

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from l2o import problems
-from l2o.problems.base import Graph, Problem, Routes
-from l2o.problems.instance import Infeasible, Instance
+from l2o.problems.base import Graph, Problem
+from l2o.problems.instance import Infeasible, Instance, Routes
 from l2o.problems.maps import MAPS
 
 

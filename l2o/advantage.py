@@ -1,0 +1,39 @@
+"""Which decision earned what: advantages from many solutions of the same instance, which share one baseline."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from l2o.construct import Construction
+
+
+def advantages(construction: Construction, n: int) -> Tensor:
+    """``[D]`` for the kept decisions in order: how much cheaper than expected, in standard deviations per instance.
+
+    The solutions of one instance share their mean as the baseline, kept per node: half of each leg belongs to either of
+    its ends, and what a node is expected to cost is the mean over the solutions. Summed over the nodes still to be
+    visited that is the baseline of a tail subproblem; for the whole it is the mean cost, REINFORCE's usual shared one.
+
+    Args:
+        n: nodes per instance.
+    """
+    row, legs = construction.row, construction.legs
+    visited = torch.cat([construction.first.unsqueeze(0), construction.nodes])
+    share = (legs + legs.roll(1, dims=0)) / 2
+    place = row * n + visited
+    instances = int(row.max()) + 1
+    solutions = legs.new_zeros(instances).index_add_(0, row, torch.ones_like(legs[0]))
+    expected = legs.new_zeros(instances * n).scatter_add_(0, place.flatten(), share.flatten())[place] / solutions[row]
+    surplus = (expected + expected.roll(-1, dims=0)) / 2 - legs
+    to_come = surplus.flip(0).cumsum(dim=0).flip(0)
+
+    index = torch.cat([d.index for d in construction.kept])
+    now = torch.cat([torch.full_like(d.index, d.time) for d in construction.kept])
+    weight = torch.cat([d.weight for d in construction.kept]).to(legs.dtype)
+    gain, of = to_come[now, index], row[index]
+    square = legs.new_zeros(instances).index_add_(0, of, weight * gain.square())
+    count = legs.new_zeros(instances).index_add_(0, of, weight)
+    tiny = torch.finfo(legs.dtype).tiny
+    deviation = (square / count.clamp(min=tiny)).sqrt()
+    return gain / deviation.clamp(min=tiny)[of]
