@@ -1,9 +1,9 @@
 """What each choice of the recipe is worth at equal training minutes.
 
-``python benchmarks/ablation.py [--minutes 15] [--problem tsp] [--seeds 1] [--side-by-side 2] [ARM...]`` trains every arm
-from scratch on one thread each, as many at once as ``--side-by-side`` says, and prints a Markdown table of the final
-gaps on the validation set. Runs are kept in ``benchmarks/results/ablation/``; finished ones are not repeated, killed
-ones are resumed.
+``python benchmarks/ablation.py [--minutes 15] [--problem tsp] [--seeds 1] [--side-by-side 2] [ARM...]`` trains each arm
+from scratch on one thread, as many at once as ``--side-by-side`` says, and prints a Markdown table of the final gaps on
+the validation set. Runs are kept in ``benchmarks/results/ablation/``; finished ones are not repeated, killed ones are
+resumed.
 """
 
 from __future__ import annotations
