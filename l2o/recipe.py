@@ -99,7 +99,7 @@ class Recipe:
     precision: str = "bf16"
     """Of the network's matrix products: ``bf16`` (autocast) or ``32``."""
     compile: bool = False
-    """Compile the network for the roll-out (``torch.compile``; on a CPU this takes a C++ compiler)."""
+    """Compile the network for the roll-out on a CPU (``torch.compile``, which takes a C++ compiler)."""
     model: PolicyConfig = field(default_factory=PolicyConfig)
     data: Data = field(default_factory=Data)
     objective: Objective = field(default_factory=Objective)

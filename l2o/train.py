@@ -65,7 +65,7 @@ def train(
     lightning.seed_everything(recipe.seed, verbose=False)
     problem = problems.find(recipe.problem)
     module = Reinforce(problem, recipe)
-    if recipe.compile and _compiler(device):
+    if recipe.compile and device == "cpu" and _compiler():
         module.policy.compile(dynamic=False)
     data = RandomInstances(problem, recipe.data, recipe.seed)
     interrupt = Interrupt()
@@ -192,9 +192,9 @@ class Progress(Callback):
             print(file=sys.stderr)
 
 
-def _compiler(device: str) -> bool:
-    """Whether there is one for this device; training goes on without, and says so."""
-    if device.startswith("cuda") or shutil.which(os.environ.get("CXX", "g++")):
+def _compiler() -> bool:
+    """Whether there is one for C++; training goes on without, and says so."""
+    if shutil.which(os.environ.get("CXX", "g++")):
         return True
     print("no C++ compiler (g++ or $CXX): the network runs as it is, more slowly", file=sys.stderr)
     return False
