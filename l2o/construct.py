@@ -99,8 +99,8 @@ def construct(
             problem.legs(graph, state, nodes[time].unsqueeze(1))[:, 0].gather(1, moves[time].unsqueeze(1)).squeeze(1)
         )
         if lots is not None:
-            open_ = 1 - logits.float().softmax(dim=1).gather(1, choice.unsqueeze(1)).squeeze(1)
-            chance = (keep * open_).clamp(max=1)
+            doubt = 1 - logits.float().softmax(dim=1).gather(1, choice.unsqueeze(1)).squeeze(1)
+            chance = (keep * doubt).clamp(max=1)
             index = (lots[time] < chance).nonzero().squeeze(1)
             kept.append(Decision(time, index, patch[index], choice[index], 1 / chance[index]))
         state = problem.step(graph, state, nodes[time], moves[time])

@@ -94,9 +94,9 @@ class Reinforce(lightning.LightningModule):
         choice = torch.cat([d.choice for d in construction.kept])
         with torch.enable_grad(), self.autocast():
             memory = self.policy.encode(graph)
-        # Chunks stop at the encoder's output, whose gradient is collected and passed on once.
         share = torch.cat([d.weight for d in construction.kept]) / construction.nodes.numel()
         bonus = self.recipe.objective.entropy
+        # Chunks stop at the encoder's output, whose gradient is collected and passed on once.
         leaf = None if memory is None else memory.detach().requires_grad_()
         weights = [p for name, p in self.policy.named_parameters() if not name.startswith("encoder.")]
         inputs = weights if leaf is None else [*weights, leaf]

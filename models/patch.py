@@ -172,8 +172,8 @@ def gaps_of(candidate: Tensor, around: Tensor, valid: Tensor) -> Tensor:
     ``valid [P, s]``, infinite where there are none; the first ``k`` of these are the candidates themselves.
     """
     distance = torch.cdist(candidate, around, compute_mode="donot_use_mm_for_euclid_dist")
-    own = torch.eye(distance.shape[1], distance.shape[2], dtype=torch.bool, device=distance.device)
-    distance = torch.where(valid.unsqueeze(1) & ~own, distance, torch.inf)
+    distance.masked_fill_(~valid.unsqueeze(1), torch.inf)
+    distance.diagonal(dim1=1, dim2=2).fill_(torch.inf)
     return distance.topk(GAPS, dim=-1, largest=False).values
 
 

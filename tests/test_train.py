@@ -18,8 +18,11 @@ import torch
 from safetensors.torch import load_file
 
 from l2o import checkpoint, problems, validation
+from l2o.construct import Construction, construct
 from l2o.data import Batch, draw_batch
+from l2o.models.patch import Patch
 from l2o.recipe import Data, InvalidRecipe, Recipe, from_dict
+from l2o.reinforce import Reinforce
 from l2o.train import train
 
 ROOT = Path(__file__).parents[1]
@@ -96,9 +99,6 @@ def test_a_run_leaves_weights_logs_and_a_record(problem: str, tmp_path: Path) ->
 
 def test_it_learns() -> None:
     """Long legs get dearer: after some steps the policy's own sampled tours are shorter than untrained ones."""
-    from l2o.construct import construct
-    from l2o.reinforce import Reinforce
-
     torch.manual_seed(0)
     problem, loaded = problems.find("tsp"), recipe(data={"sizes": [12], "starts": 8, "decisions": 1500})
     module = Reinforce(problem, loaded)
@@ -120,49 +120,35 @@ def test_it_learns() -> None:
     assert costs[-1] < costs[0] * 0.97
 
 
-def test_chunks_and_encoder_do_not_change_the_gradient() -> None:
-    from l2o.construct import construct
-    from l2o.reinforce import Reinforce
-
-    problem = problems.find("tsp")
+def one_gradient(loaded: Recipe) -> tuple[Reinforce, Construction, list[torch.Tensor]]:
+    """Of a network with large random weights, on one small batch: the same for equal recipes."""
+    problem = problems.find(loaded.problem)
     batch = draw_batch(problem, Data(sizes=(9,), starts=4, decisions=200), 0, 0, 0, 1)
+    torch.manual_seed(0)
+    module = Reinforce(problem, loaded)
+    for parameter in module.policy.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    made = construct(problem, module.policy, batch.graph, batch.row, batch.first, noise=batch.noise, lots=batch.lots)
+    assert made is not None
+    return module, made, module.policy_gradient(made, batch.graph)
+
+
+def test_chunks_and_encoder_do_not_change_the_gradient() -> None:
     gradients = []
     for chunk in (7, 10_000):
-        torch.manual_seed(0)
         loaded = recipe(model={"width": 8, "message": 4, "encoder": 1}, objective={"chunk": chunk})
-        module = Reinforce(problem, loaded)
-        for parameter in module.policy.parameters():
-            torch.nn.init.normal_(parameter, std=0.3)
-        made = construct(
-            problem, module.policy, batch.graph, batch.row, batch.first, noise=batch.noise, lots=batch.lots
-        )
-        assert made is not None
-        gradients.append(module.policy_gradient(made, batch.graph))
+        module, _, gradient = one_gradient(loaded)
+        gradients.append(gradient)
     for name, a, b in zip(dict(module.policy.named_parameters()), *gradients, strict=True):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
         assert a.abs().sum() > 0, name
 
 
 def test_entropy_bonus_adds_the_slope_of_the_mean_entropy() -> None:
-    from l2o.construct import construct
-    from l2o.models.patch import Patch
-    from l2o.reinforce import Reinforce
-
-    problem = problems.find("cvrp")
-    batch = draw_batch(problem, Data(sizes=(9,), starts=4, decisions=200), 0, 0, 0, 1)
     gradients = []
     for entropy in (0.0, 0.5):
-        torch.manual_seed(0)
-        objective = {"entropy": entropy, "keep": float("inf")}
-        module = Reinforce(problem, recipe("cvrp", precision="32", objective=objective))
-        for parameter in module.policy.parameters():
-            torch.nn.init.normal_(parameter, std=0.3)
-        made = construct(
-            problem, module.policy, batch.graph, batch.row, batch.first, noise=batch.noise, lots=batch.lots
-        )
-        assert made is not None
-        gradients.append(module.policy_gradient(made, batch.graph))
-    assert made is not None
+        module, made, gradient = one_gradient(recipe("cvrp", objective={"entropy": entropy}))
+        gradients.append(gradient)
     logits = module.policy(Patch.cat([d.patch for d in made.kept])).flatten(1)
     probability = logits.softmax(dim=1)
     logarithm = torch.where(probability > 0, probability, 1.0).log()
@@ -244,8 +230,6 @@ def test_two_processes_equal_one_with_the_joined_batch(tmp_path: Path) -> None:
 
 
 def untrained(loaded: Recipe) -> dict[str, torch.Tensor]:
-    from l2o.reinforce import Reinforce
-
     torch.manual_seed(loaded.seed)
     return dict(Reinforce(problems.find(loaded.problem), loaded).policy.state_dict())
 
@@ -270,8 +254,6 @@ def test_batches_depend_on_seed_and_number_alone_and_parts_make_up_the_whole() -
 
 
 def test_rate_warms_up_and_ends_at_zero() -> None:
-    from l2o.reinforce import Reinforce
-
     module = Reinforce(problems.find("tsp"), recipe(budget={"decisions": 100}, optimizer={"rate": 1.0, "warmup": 1}))
     rates = []
     for spent in (0, 25, 50, 100, 200):
