@@ -12,7 +12,7 @@ import time
 import torch
 
 from l2o import checkpoint, problems
-from l2o.construct import construct
+from l2o.construct import construct_in_threads
 from l2o.machine import commit, hardware, versions
 from l2o.memory import keep_freed_memory
 
@@ -29,7 +29,6 @@ def main() -> None:
     options = parser.parse_args()
 
     keep_freed_memory()
-    torch.set_num_threads(options.threads)
     problem = problems.find(options.problem)
     policy = checkpoint.load(options.model or checkpoint.default(options.problem)).policy
     graph = problem.sample(torch.Generator().manual_seed(0), options.constructions, options.n, "uniform")
@@ -39,7 +38,7 @@ def main() -> None:
     rates = []
     for number in range(options.repeat + 1):
         begun = time.perf_counter()
-        built = construct(problem, policy, graph, row, first)
+        built = construct_in_threads(problem, policy, graph, row, first, threads=options.threads)
         seconds = time.perf_counter() - begun
         assert built is not None
         if number:  # the first one warms up

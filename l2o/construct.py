@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from l2o.models.patch import CANDIDATES, Patch, cut
+from l2o.models.patch import CANDIDATES, Neighbours, Patch, cut
 from l2o.models.policy import Policy
 from l2o.problems.base import Graph, Problem
 from l2o.problems.instance import Routes
@@ -68,6 +70,7 @@ def construct(
     lots: Tensor | None = None,
     keep: float = math.inf,
     stop: Callable[[int], bool] | None = None,
+    known: tuple[Neighbours, Tensor | None] | None = None,
 ) -> Construction | None:
     """Roll out the policy from ``first [P]`` in instances ``row [P]``.
 
@@ -79,9 +82,10 @@ def construct(
         keep: a decision taken with probability p is set aside with probability ``min(1, keep (1 - p))``. Its gradient
             shrinks with ``1 - p``, so those that teach little are seldom scored again.
         stop: called with the number of decisions taken; True gives up and returns None.
+        known: what ``policy.neighbours`` and ``policy.encode`` said of ``graph``, if they were asked before.
     """
     state = problem.start(graph, row, first)
-    neighbours, memory = policy.neighbours(graph), policy.encode(graph)
+    neighbours, memory = known or (policy.neighbours(graph), policy.encode(graph))
     steps = state.left
     nodes = row.new_empty(steps, len(row))
     moves = row.new_empty(steps, len(row))
@@ -106,6 +110,54 @@ def construct(
         state = problem.step(graph, state, nodes[time], moves[time])
     legs[steps] = problem.closing(graph, state)
     return Construction(row, first, nodes, moves, legs, kept)
+
+
+@torch.no_grad()
+def construct_in_threads(
+    problem: Problem,
+    policy: Policy,
+    graph: Graph,
+    row: Tensor,
+    first: Tensor,
+    *,
+    threads: int,
+    noise: Tensor | None = None,
+    stop: Callable[[int], bool] | None = None,
+) -> Construction | None:
+    """:func:`construct` with the solutions dealt out to ``threads`` threads; nothing is kept for learning.
+
+    Each thread works on its part alone. Sharing out every tensor operation instead makes all wait for all, a hundred
+    times in each decision. ``stop`` is called from one of them.
+    """
+    given_up = threading.Event()
+    usual = torch.get_num_threads()
+
+    def part(number: int, rows: Tensor) -> Construction | None:
+        def ask(time: int) -> bool:
+            if number == 0 and stop is not None and stop(time):
+                given_up.set()
+            return given_up.is_set()
+
+        own = None if noise is None else noise[:, rows]
+        return construct(problem, policy, graph, row[rows], first[rows], noise=own, stop=ask, known=known)
+
+    try:
+        torch.set_num_threads(threads)
+        known = policy.neighbours(graph), policy.encode(graph)
+        parts = torch.arange(len(row), device=row.device).tensor_split(min(threads, len(row)))
+        torch.set_num_threads(1)
+        with ThreadPoolExecutor(len(parts)) as pool:
+            made = list(pool.map(part, range(len(parts)), parts))
+    finally:
+        torch.set_num_threads(usual)
+    done = [construction for construction in made if construction is not None]
+    if len(done) < len(parts):
+        return None
+    return Construction(
+        *(torch.cat([getattr(c, name) for c in done]) for name in ("row", "first")),
+        *(torch.cat([getattr(c, name) for c in done], dim=1) for name in ("nodes", "moves", "legs")),
+        kept=[],
+    )
 
 
 def draw(logits: Tensor, noise: Tensor) -> Tensor:

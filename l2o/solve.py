@@ -17,7 +17,7 @@ from torch import Tensor
 
 from l2o import problems
 from l2o.clock import Clock, attend
-from l2o.construct import construct
+from l2o.construct import construct_in_threads
 from l2o.heuristics import nearest_neighbour
 from l2o.improve import compiled, warm_up
 from l2o.improve import improve as local_search
@@ -30,8 +30,6 @@ WIDTH = 256
 """Most constructions that advance together."""
 AREA = 1 << 21
 """Most nodes (constructions times n) of those that do: bounds memory."""
-CROWD = 32
-"""Constructions side by side from which on more threads pay: sharing out small work costs more than it saves."""
 UNHURRIED = 10
 """First decisions of a construction, whose pace says little."""
 
@@ -162,9 +160,8 @@ def constructions(
         row = torch.zeros_like(first)
         steps = problem.start(graph, row, first).left
         noise = torch.rand(steps, len(first), generator=generator).to(graph.pos.device) if random else None
-        torch.set_num_threads(threads if len(first) >= CROWD else 1)
         patience = Patience(clock, watcher, solver, steps, until)
-        built = construct(problem, policy, graph, row, first, noise=noise, stop=patience)
+        built = construct_in_threads(problem, policy, graph, row, first, threads=threads, noise=noise, stop=patience)
         if built is None:
             return
         for i in range(len(first)):

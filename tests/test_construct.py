@@ -13,7 +13,7 @@ from torch import Tensor
 
 from l2o import problems
 from l2o.advantage import advantages
-from l2o.construct import Construction, Decision, construct, draw
+from l2o.construct import Construction, Decision, construct, construct_in_threads, draw
 from l2o.models.patch import cut
 from l2o.models.policy import Policy, PolicyConfig
 from l2o.problems.base import Graph, Problem, State
@@ -208,3 +208,26 @@ def test_enumeration_covers_every_tour() -> None:
     paths = {tuple(path.nodes) for path in enumerate_paths(problems.find("tsp"), policy, graph)}
     first = int(problems.find("tsp").starts(graph, 1)[0, 0])
     assert paths == set(itertools.permutations(set(range(5)) - {first}))
+
+
+def test_threads_share_the_work_and_change_nothing(problem: Problem) -> None:
+    graph, policy = small(problem, 20, batch=5)
+    row = torch.arange(5).repeat_interleave(3)
+    first = problem.starts(graph, 3).flatten()
+    steps = problem.start(graph, row, first).left
+    noise = torch.rand(steps, len(row), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    one = construct(problem, policy, graph, row, first, noise=noise)
+    asked: list[int] = []
+
+    def stop(time: int) -> bool:
+        asked.append(time)
+        return time == 5
+
+    for threads in (1, 2, 4, 99):
+        several = construct_in_threads(problem, policy, graph, row, first, threads=threads, noise=noise)
+        assert one is not None and several is not None
+        for name in ("row", "first", "nodes", "moves", "legs"):
+            assert torch.equal(getattr(one, name), getattr(several, name))
+        asked.clear()
+        assert construct_in_threads(problem, policy, graph, row, first, threads=threads, stop=stop) is None
+        assert asked == list(range(6))
