@@ -82,7 +82,7 @@ def solve(
             "-t",
             metavar="S",
             callback=_seconds,
-            help="Seconds per file, start-up included. Default: 5 and n / 100; with --no-improve or "
+            help="Seconds per file, start-up included. Default: 3 and n / 100 after it; with --no-improve or "
             "--iterations no limit.",
         ),
     ] = None,

@@ -218,7 +218,13 @@ def test_the_threads_of_the_caller_are_left_alone() -> None:
 
 
 def test_default_time_limit() -> None:
-    assert [default_time_limit(n) for n in (0, 500, 20_000)] == [5, 10, 205]
+    assert [default_time_limit(n) for n in (0, 500, 20_000)] == [3, 8, 203]
+
+
+def test_a_slow_start_up_takes_nothing_from_the_default_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("l2o.solve.default_time_limit", lambda n: 0.5)
+    solution = solve(cities(20), untrained("tsp"), started=time.monotonic() - 1000)
+    assert solution.solver.startswith("policy") and 1000.5 <= solution.seconds < 1002
 
 
 def test_an_unknown_problem_names_the_nearest() -> None:
