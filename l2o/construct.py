@@ -154,8 +154,11 @@ def construct_in_threads(
     if len(done) < len(parts):
         return None
     return Construction(
-        *(torch.cat([getattr(c, name) for c in done]) for name in ("row", "first")),
-        *(torch.cat([getattr(c, name) for c in done], dim=1) for name in ("nodes", "moves", "legs")),
+        row=torch.cat([c.row for c in done]),
+        first=torch.cat([c.first for c in done]),
+        nodes=torch.cat([c.nodes for c in done], dim=1),
+        moves=torch.cat([c.moves for c in done], dim=1),
+        legs=torch.cat([c.legs for c in done], dim=1),
         kept=[],
     )
 
