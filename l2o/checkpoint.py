@@ -15,9 +15,9 @@ import safetensors
 import torch
 from safetensors.torch import load_file, save_file
 
-from l2o import problems
+from l2o import models, problems
 from l2o import recipe as recipes
-from l2o.models.policy import Policy
+from l2o.models.base import Policy
 from l2o.recipe import InvalidRecipe, Recipe
 
 SHIPPED = Path(__file__).parent / "checkpoints"
@@ -34,7 +34,7 @@ class Checkpoint:
 
     name: str
     problem: str
-    policy: Policy
+    policy: Policy[Any]
     recipe: Recipe
     record: dict[str, Any]
     """Instances, decisions, minutes, hardware, commit, seed, learning curve."""
@@ -77,7 +77,7 @@ def load(name_or_path: str, *, device: str = "cpu") -> Checkpoint:
     except (InvalidRecipe, OSError, ValueError, safetensors.SafetensorError) as error:
         raise InvalidCheckpoint(f"{folder}: not readable as weights: {str(error).splitlines()[0]}") from None
     problem = problems.find(recipe.problem)
-    policy = Policy(recipe.model, features=problem.features, moves=problem.moves)
+    policy = models.find(recipe.model.kind).Policy(recipe.model, features=problem.features, moves=problem.moves)
     try:
         policy.load_state_dict(tensors)
     except RuntimeError:
@@ -85,7 +85,7 @@ def load(name_or_path: str, *, device: str = "cpu") -> Checkpoint:
     return Checkpoint(folder.name, recipe.problem, policy.to(device).eval(), recipe, record)
 
 
-def save(folder: Path, policy: Policy, recipe: Recipe, record: dict[str, Any]) -> None:
+def save(folder: Path, policy: Policy[Any], recipe: Recipe, record: dict[str, Any]) -> None:
     """Write the three files; each is replaced whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {k: v.detach().to("cpu", torch.float32).contiguous() for k, v in policy.state_dict().items()}

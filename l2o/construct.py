@@ -7,13 +7,13 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from l2o.models.patch import CANDIDATES, Neighbours, Patch, cut
-from l2o.models.policy import Policy
-from l2o.problems.base import Graph, Problem
+from l2o.models.base import Policy, Sight, View
+from l2o.problems.base import Graph, Plan, Problem
 from l2o.problems.instance import Routes
 
 
@@ -51,7 +51,7 @@ class Decision:
 
     time: int
     index: Tensor
-    patch: Patch
+    view: View
     choice: Tensor
     """``[D]`` place in the flattened logits ``[k * moves]``."""
     weight: Tensor
@@ -61,7 +61,7 @@ class Decision:
 @torch.no_grad()
 def construct(
     problem: Problem,
-    policy: Policy,
+    policy: Policy[Any],
     graph: Graph,
     row: Tensor,
     first: Tensor,
@@ -70,7 +70,7 @@ def construct(
     lots: Tensor | None = None,
     keep: float = math.inf,
     stop: Callable[[int], bool] | None = None,
-    known: tuple[Neighbours, Tensor | None] | None = None,
+    known: tuple[Sight[Any], Tensor | None] | None = None,
 ) -> Construction | None:
     """Roll out the policy from ``first [P]`` in instances ``row [P]``.
 
@@ -82,10 +82,10 @@ def construct(
         keep: a decision taken with probability p is set aside with probability ``min(1, keep (1 - p))``. Its gradient
             shrinks with ``1 - p``, so those that teach little are seldom scored again.
         stop: called with the number of decisions taken; True gives up and returns None.
-        known: what ``policy.neighbours`` and ``policy.encode`` said of ``graph``, if they were asked before.
+        known: what ``policy.sight`` and ``policy.encode`` said of ``graph``, if they were asked before.
     """
     state = problem.start(graph, row, first)
-    neighbours, memory = known or (policy.neighbours(graph), policy.encode(graph))
+    sight, memory = known or (policy.sight(problem, graph), policy.encode(graph))
     steps = state.left
     nodes = row.new_empty(steps, len(row))
     moves = row.new_empty(steps, len(row))
@@ -94,11 +94,11 @@ def construct(
     for time in range(steps):
         if stop is not None and stop(time):
             return None
-        patch = cut(problem, graph, state, neighbours, policy.config.candidates)
-        logits = policy(patch, memory).flatten(1)
+        view = sight(state)
+        logits = policy(view, memory).flatten(1)
         choice = logits.argmax(dim=1) if noise is None else draw(logits, noise[time])
         place, moves[time] = choice // problem.moves, choice % problem.moves
-        nodes[time] = patch.node[:, CANDIDATES:].gather(1, place.unsqueeze(1)).squeeze(1)
+        nodes[time] = view.choices.gather(1, place.unsqueeze(1)).squeeze(1)
         legs[time] = (
             problem.legs(graph, state, nodes[time].unsqueeze(1))[:, 0].gather(1, moves[time].unsqueeze(1)).squeeze(1)
         )
@@ -106,16 +106,62 @@ def construct(
             doubt = 1 - logits.float().softmax(dim=1).gather(1, choice.unsqueeze(1)).squeeze(1)
             chance = (keep * doubt).clamp(max=1)
             index = (lots[time] < chance).nonzero().squeeze(1)
-            kept.append(Decision(time, index, patch[index], choice[index], 1 / chance[index]))
+            kept.append(Decision(time, index, view[index], choice[index], 1 / chance[index]))
         state = problem.step(graph, state, nodes[time], moves[time])
     legs[steps] = problem.closing(graph, state)
     return Construction(row, first, nodes, moves, legs, kept)
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """Decisions of one step by the solutions ``index [D]``: what was seen and which choices were right."""
+
+    index: Tensor
+    view: View
+    right: Tensor
+    """``[D, k * moves]`` True where the flattened choice is as good as any."""
+
+
+@torch.no_grad()
+def follow(
+    problem: Problem, policy: Policy[Any], graph: Graph, row: Tensor, first: Tensor, plans: list[Plan], drawn: Tensor
+) -> list[Lesson]:
+    """Lessons along ``plans``, one for each of the ``P`` solutions begun with ``first [P]`` in instances ``row [P]``.
+
+    Decisions are taken from the plans, and those ``drawn [T, P]`` are seen as the policy sees them. None are where a
+    plan has not begun yet, or where nothing right is among the choices.
+    """
+    nodes, moves, free = (
+        torch.tensor([getattr(plan, name) for plan in plans], device=row.device).T
+        for name in ("nodes", "moves", "free")
+    )
+    begin = torch.tensor([plan.begin for plan in plans], device=row.device)
+    end = torch.zeros(len(plans), graph.n, dtype=torch.bool)
+    for number, plan in enumerate(plans):
+        end[number, plan.ends] = True
+    end = end.to(row.device)
+    state = problem.start(graph, row, first)
+    sight = policy.sight(problem, graph)
+    lessons = []
+    for time in range(len(nodes)):
+        index = (drawn[time] & (begin <= time)).nonzero().squeeze(1)
+        if len(index):
+            view = sight(state.at(index))
+            planned = view.choices == nodes[time, index].unsqueeze(1)
+            equal = end[index].gather(1, view.choices) & free[time, index].unsqueeze(1)
+            right = (planned | equal).unsqueeze(-1) & view.allowed
+            way = torch.arange(problem.moves, device=row.device) == moves[time, index].unsqueeze(1)
+            right = (right & way.unsqueeze(1)).flatten(1)
+            known = right.any(dim=1).nonzero().squeeze(1)
+            lessons.append(Lesson(index[known], view[known], right[known]))
+        state = problem.step(graph, state, nodes[time], moves[time])
+    return lessons
+
+
 @torch.no_grad()
 def construct_in_threads(
     problem: Problem,
-    policy: Policy,
+    policy: Policy[Any],
     graph: Graph,
     row: Tensor,
     first: Tensor,
@@ -143,7 +189,7 @@ def construct_in_threads(
 
     try:
         torch.set_num_threads(threads)
-        known = policy.neighbours(graph), policy.encode(graph)
+        known = policy.sight(problem, graph), policy.encode(graph)
         parts = torch.arange(len(row), device=row.device).tensor_split(min(threads, len(row)))
         torch.set_num_threads(1)
         with ThreadPoolExecutor(len(parts)) as pool:

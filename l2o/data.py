@@ -34,10 +34,13 @@ class Batch:
     """``[T, P]`` uniform in [0, 1)."""
     lots: Tensor
     """``[T, P]`` uniform in [0, 1): decides which decisions are scored again."""
+    seed: int
+    """Of whatever else is drawn."""
 
     def to(self, device: torch.device | str) -> Batch:
         """The same on another device."""
-        return Batch(self.graph.to(device), *(t.to(device) for t in (self.row, self.first, self.noise, self.lots)))
+        row, first, noise, lots = (t.to(device) for t in (self.row, self.first, self.noise, self.lots))
+        return Batch(self.graph.to(device), row, first, noise, lots, self.seed)
 
 
 def draw_batch(problem: Problem, data: Data, seed: int, number: int, part: int, parts: int) -> Batch:
@@ -71,6 +74,7 @@ def draw_batch(problem: Problem, data: Data, seed: int, number: int, part: int, 
         every[mine].flatten(),
         noise[:, solutions],
         lots[:, solutions],
+        seed=int(key[0]) ^ part,
     )
 
 

@@ -11,8 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from l2o.models.patch import GAPS
-from l2o.models.policy import PolicyConfig
+from l2o import models
+from l2o.models import local
+from l2o.problems.instance import Unsupported
+
+METHODS = ("reinforce", "self_improvement")
 
 
 class InvalidRecipe(ValueError):
@@ -45,7 +48,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Objective:
-    """REINFORCE."""
+    """REINFORCE; ``chunk`` is for all methods."""
 
     keep: float = 4.0
     """A decision taken with probability p is scored again, with gradient, with probability ``min(1, keep (1 - p))`` and
@@ -55,6 +58,21 @@ class Objective:
     stops trying anything long before it has learned what there is to learn."""
     chunk: int = 256
     """Decisions scored at once: bounds the memory."""
+
+
+@dataclass(frozen=True)
+class Improvement:
+    """Self-improvement: the policy's own solutions, made better by local search, are what it learns to build."""
+
+    kicks: float = 1.0
+    """Iterations of local search per decision that is left."""
+    begins: int = 2
+    """How often a solution is improved, from decisions drawn at random on: what was decided before stays, so the policy
+    learns what to do in the states it gets into."""
+    whole: float = 0.5
+    """Share of those that begin with the first decision instead."""
+    keep: float = 1.0
+    """Share of the decisions that is learned from."""
 
 
 @dataclass(frozen=True)
@@ -95,14 +113,20 @@ class Recipe:
     """Everything that decides a training run."""
 
     problem: str = "tsp"
+    method: str = "reinforce"
+    """``reinforce`` or ``self_improvement``: the module of ``l2o`` that learns."""
+    weights: str = ""
+    """What to begin with: shipped weights by name or a folder that holds some. Empty: random weights."""
     seed: int = 0
     precision: str = "bf16"
     """Of the network's matrix products: ``bf16`` (autocast) or ``32``."""
     compile: bool = False
     """Compile the network for the roll-out on a CPU (``torch.compile``, which takes a C++ compiler)."""
-    model: PolicyConfig = field(default_factory=PolicyConfig)
+    model: Any = field(default_factory=local.Config)
+    """The ``Config`` of a module in ``models/``, which its key ``kind`` names."""
     data: Data = field(default_factory=Data)
     objective: Objective = field(default_factory=Objective)
+    improvement: Improvement = field(default_factory=Improvement)
     optimizer: Optimizer = field(default_factory=Optimizer)
     budget: Budget = field(default_factory=Budget)
     validation: Validation = field(default_factory=Validation)
@@ -126,23 +150,28 @@ class Recipe:
             require(name in MAPS, f"data.distributions: unknown {name!r}{_hint(name, MAPS)}")
         require(len(self.data.distributions) > 0, "data.distributions: at least one name")
         require(0 <= self.data.uniform <= 1, f"data.uniform is {self.data.uniform}; it must lie in [0, 1]")
-        require(self.data.starts >= 2, f"data.starts is {self.data.starts}; a shared baseline needs at least 2")
+        least = 2 if self.method == "reinforce" else 1
+        starts = self.data.starts
+        require(
+            starts >= least, f"data.starts is {starts}; it must be at least {least}: REINFORCE's baseline is shared"
+        )
         require(self.data.decisions >= 1, f"data.decisions is {self.data.decisions}; it must be at least 1")
         require(self.objective.keep > 0, f"objective.keep is {self.objective.keep}; it must be positive")
         entropy = self.objective.entropy
         require(entropy >= 0, f"objective.entropy is {entropy}; it must not be negative")
         require(self.objective.chunk >= 1, f"objective.chunk is {self.objective.chunk}; it must be at least 1")
+        require(self.method in METHODS, f"method is {self.method!r}; it must be one of {', '.join(METHODS)}")
+        require(self.improvement.kicks > 0, f"improvement.kicks is {self.improvement.kicks}; it must be positive")
+        require(self.improvement.begins >= 1, f"improvement.begins is {self.improvement.begins}; it must be at least 1")
+        for key in ("whole", "keep"):
+            value = getattr(self.improvement, key)
+            require(0 <= value <= 1, f"improvement.{key} is {value}; it must lie in [0, 1]")
         require(self.optimizer.rate > 0, f"optimizer.rate is {self.optimizer.rate}; it must be positive")
         require(
             0 <= self.optimizer.average < 1, f"optimizer.average is {self.optimizer.average}; it must lie in [0, 1)"
         )
         require(self.validation.every > 0, f"validation.every is {self.validation.every}; it must be positive")
         require(self.validation.checkpoint > 0, "validation.checkpoint must be positive")
-        for key in ("width", "message", "depth", "candidates"):
-            require(getattr(self.model, key) >= 1, f"model.{key} is {getattr(self.model, key)}; it must be at least 1")
-        sight = max(GAPS, self.model.candidates)
-        require(self.model.sight >= sight, f"model.sight is {self.model.sight}; it must be at least {sight}")
-        require(self.model.context >= 0, f"model.context is {self.model.context}; it must not be negative")
 
 
 def load(path: str | Path, overrides: list[str] | None = None) -> Recipe:
@@ -198,10 +227,28 @@ def to_dict(recipe: Recipe) -> dict[str, Any]:
 
 def _build(kind: type, values: dict[str, Any], prefix: str) -> Any:
     hints = typing.get_type_hints(kind)
+    if kind is Recipe:
+        hints["model"] = _model(values.get("model"))
     for key in values:
         if key not in hints:
             raise InvalidRecipe(f"unknown key {prefix}{key}{_hint(key, hints)}")
-    return kind(**{key: _convert(hints[key], value, prefix + key) for key, value in values.items()})
+    converted = {key: _convert(hints[key], value, prefix + key) for key, value in values.items()}
+    try:
+        return kind(**converted)
+    except InvalidRecipe:
+        raise
+    except ValueError as error:
+        raise InvalidRecipe(f"{prefix}{error}") from None
+
+
+def _model(values: Any) -> type:
+    """The dataclass for the table ``[model]``."""
+    kind = values.get("kind", local.Config.kind) if isinstance(values, dict) else local.Config.kind
+    try:
+        config: type = models.find(str(kind)).Config
+    except Unsupported as error:
+        raise InvalidRecipe(f"model.kind: {error}") from None
+    return config
 
 
 def _convert(kind: Any, value: Any, key: str) -> Any:

@@ -2,57 +2,20 @@
 
 from __future__ import annotations
 
-import math
-import time
-from typing import Any, cast
-
-import lightning
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
 
 from l2o.advantage import advantages
 from l2o.construct import Construction, construct
 from l2o.data import Batch
-from l2o.models.patch import Patch
-from l2o.models.policy import Policy
-from l2o.problems.base import Graph, Problem
-from l2o.recipe import Recipe
-from l2o.validation import ValidationSet
+from l2o.learner import Learner
+from l2o.problems.base import Graph
 
 
-class Reinforce(lightning.LightningModule):
-    """The roll-out runs without gradient; a random share of its decisions is scored again, in chunks, with gradient."""
+class Reinforce(Learner):
+    """The roll-out runs without gradient; a random share of its decisions is scored again, with gradient."""
 
-    def __init__(self, problem: Problem, recipe: Recipe) -> None:
-        super().__init__()
-        self.problem, self.recipe = problem, recipe
-        self.policy = Policy(recipe.model, features=problem.features, moves=problem.moves)
-        decay = recipe.optimizer.average
-        self.averaged = AveragedModel(self.policy, multi_avg_fn=_moving_average(decay)).requires_grad_(False)
-        self.register_buffer("decisions", torch.zeros((), dtype=torch.int64))
-        self.register_buffer("instances", torch.zeros((), dtype=torch.int64))
-        self.register_buffer("seconds", torch.zeros((), dtype=torch.float64))
-        self.decisions: Tensor
-        self.instances: Tensor
-        self.seconds: Tensor
-        self._clock: float | None = None
-
-    def progress(self) -> float:
-        """Share of the budget that is spent, 0 to 1."""
-        budget = self.recipe.budget
-        spent = max(
-            float(self.seconds) / 60 / budget.minutes,
-            float(self.decisions) / budget.decisions,
-            float(self.instances) / budget.instances,
-        )
-        return min(1.0, spent)
-
-    def rate(self) -> float:
-        """Learning rate now: linear warm-up, cosine decay to zero at the end of the budget."""
-        optimizer = self.recipe.optimizer
-        warm = min(1.0, (self.global_step + 1) / max(1, optimizer.warmup))
-        return optimizer.rate * warm * (1 + math.cos(math.pi * self.progress())) / 2
+    loss = "REINFORCE, shared multi-start baseline, entropy bonus"
 
     def training_step(self, batch: Batch, number: int) -> Tensor:
         """One roll-out and the loss whose gradient is the policy gradient."""
@@ -69,105 +32,24 @@ class Reinforce(lightning.LightningModule):
             )
         assert construction is not None
         gradients = self.policy_gradient(construction, batch.graph)
-        self._count(construction, batch)
+        self.count(construction.nodes.numel(), batch)
         self.log("cost", construction.cost.mean(), prog_bar=True)
-        # Linear in the parameters with just these slopes: memory never holds more than one chunk's graph, while
-        # Lightning sees an ordinary loss, with its gradient clipping and its averaging over processes.
-        return torch.stack([(p * g).sum() for p, g in zip(self.policy.parameters(), gradients, strict=True)]).sum()
-
-    @torch.no_grad()
-    def validation_step(self, batch: ValidationSet, number: int) -> None:
-        """Greedy constructions from one start with the averaged weights."""
-        policy = cast(Policy, self.averaged.module)
-        rows = torch.arange(len(batch.graph.pos), device=self.device)
-        with self.autocast():
-            made = construct(self.problem, policy, batch.graph, rows, self.problem.starts(batch.graph, 1)[:, 0])
-        assert made is not None
-        self.log(f"gap/{batch.name}", batch.gap(made.cost), batch_size=len(rows), sync_dist=True)
+        return self.linear(gradients)
 
     def policy_gradient(self, construction: Construction, graph: Graph) -> list[Tensor]:
         """Gradient of ``- mean over the decisions of advantage * log-likelihood + bonus * entropy``, estimated from the
         kept ones.
         """
         gain = advantages(construction, graph.n)
-        patch = Patch.cat([d.patch for d in construction.kept])
         choice = torch.cat([d.choice for d in construction.kept])
-        with torch.enable_grad(), self.autocast():
-            memory = self.policy.encode(graph)
         share = torch.cat([d.weight for d in construction.kept]) / construction.nodes.numel()
         bonus = self.recipe.objective.entropy
-        # Chunks stop at the encoder's output, whose gradient is collected and passed on once.
-        leaf = None if memory is None else memory.detach().requires_grad_()
-        weights = [p for name, p in self.policy.named_parameters() if not name.startswith("encoder.")]
-        inputs = weights if leaf is None else [*weights, leaf]
-        total = [torch.zeros_like(p) for p in inputs]
-        for begin in range(0, len(patch), self.recipe.objective.chunk):
-            part = torch.arange(begin, min(begin + self.recipe.objective.chunk, len(patch)), device=gain.device)
-            with torch.enable_grad():
-                with self.autocast():
-                    # Not the compiled form, which would be made anew for every number of decisions.
-                    logits = self.policy.forward(patch[part], leaf)
-                logs = logits.float().flatten(1).log_softmax(1)
-                chosen = logs.gather(1, choice[part].unsqueeze(1)).squeeze(1)
-                # What is forbidden has no probability and no logarithm of one.
-                entropy = -(logs.exp() * logs.clamp(min=torch.finfo(logs.dtype).min)).sum(dim=1)
-                loss = -((chosen * gain[part] + bonus * entropy) * share[part]).sum()
-                gradients = torch.autograd.grad(loss, inputs)
-            for sum_, gradient in zip(total, gradients, strict=True):
-                sum_ += gradient
-        slopes = dict(zip(weights, total, strict=False))
-        if memory is not None and self.policy.encoder is not None:
-            encoder = list(self.policy.encoder.parameters())
-            slopes |= zip(encoder, torch.autograd.grad(memory, encoder, total[-1].to(memory.dtype)), strict=True)
-        return [slopes[p] for p in self.policy.parameters()]
 
-    def autocast(self) -> torch.autocast:
-        """bf16 matrix products where the recipe says so."""
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.recipe.precision == "bf16")
+        def loss(logs: Tensor, part: Tensor) -> Tensor:
+            chosen = logs.gather(1, choice[part].unsqueeze(1)).squeeze(1)
+            # What is forbidden has no probability and no logarithm of one.
+            entropy = -(logs.exp() * logs.clamp(min=torch.finfo(logs.dtype).min)).sum(dim=1)
+            return -((chosen * gain[part] + bonus * entropy) * share[part]).sum()
 
-    def _count(self, construction: Construction, batch: Batch) -> None:
-        now = time.monotonic()
-        if self._clock is not None:
-            # Every process must see the same rate and stop at the same step.
-            self.seconds += float(self.trainer.strategy.broadcast(now - self._clock))
-        self._clock = now
-        world = self.trainer.world_size
-        self.decisions += construction.nodes.numel() * world
-        self.instances += len(batch.graph.pos) * world
-
-    def on_train_batch_end(self, outputs: Any, batch: Batch, number: int) -> None:
-        """Average the weights, set the next rate, stop when the budget is spent."""
-        self.averaged.update_parameters(self.policy)
-        for group in self.optimizers().param_groups:  # type: ignore[union-attr]
-            group["lr"] = self.rate()
-        if self.progress() >= 1:
-            self.trainer.should_stop = True
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW on the policy alone; the averaged copy follows."""
-        optimizer = self.recipe.optimizer
-        return torch.optim.AdamW(
-            self.policy.parameters(), lr=self.rate(), weight_decay=optimizer.weight_decay, betas=(0.9, 0.99)
-        )
-
-    def transfer_batch_to_device(
-        self, batch: Batch | ValidationSet, device: torch.device, dataloader_idx: int
-    ) -> Batch | ValidationSet:
-        """Lightning's hook for batches that are not tensors."""
-        return batch.to(device)
-
-    def on_validation_end(self) -> None:
-        """Validation is not charged to the budget."""
-        self._clock = None
-
-
-def _moving_average(decay: float) -> Any:
-    """Exponential average that forgets the random start: the decay rises as ``(1 + steps) / (10 + steps)``."""
-
-    @torch.no_grad()
-    def update(averaged: list[Tensor], current: list[Tensor], steps: Tensor) -> None:
-        weight = 1 - min(decay, float((1 + steps) / (10 + steps)))
-        for a, c in zip(averaged, current, strict=True):
-            a.lerp_(c, weight)
-
-    return update
+        views = [d.view for d in construction.kept]
+        return self.gradients(graph, type(views[0]).cat(views), loss)

@@ -11,6 +11,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,7 +22,7 @@ from l2o.construct import construct_in_threads
 from l2o.heuristics import nearest_neighbour
 from l2o.improve import compiled, warm_up
 from l2o.improve import improve as local_search
-from l2o.models.policy import Policy
+from l2o.models.base import Policy
 from l2o.problems.base import Problem
 from l2o.problems.instance import Instance, Routes, Solution
 from l2o.progress import Watcher
@@ -41,7 +42,7 @@ def default_time_limit(n: int) -> float:
 
 def solve(
     instance: Instance,
-    policy: Policy,
+    policy: Policy[Any],
     *,
     time_limit: float | None = None,
     starts: int = 1,
@@ -129,7 +130,7 @@ def solve(
 
 def constructions(
     problem: Problem,
-    policy: Policy,
+    policy: Policy[Any],
     instance: Instance,
     starts: int,
     samples: int,

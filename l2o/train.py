@@ -21,12 +21,15 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from l2o import checkpoint, machine, problems
 from l2o.data import RandomInstances
 from l2o.interrupt import Interrupt
+from l2o.learner import Learner
 from l2o.memory import keep_freed_memory
-from l2o.models.policy import Policy
+from l2o.models.base import Policy
 from l2o.recipe import InvalidRecipe, Recipe
 from l2o.reinforce import Reinforce
+from l2o.self_improvement import SelfImprovement
 
 RESUME = "last.ckpt"
+LEARNERS: dict[str, type[Learner]] = {"reinforce": Reinforce, "self_improvement": SelfImprovement}
 
 
 def train(
@@ -64,7 +67,8 @@ def train(
     _silence()
     lightning.seed_everything(recipe.seed, verbose=False)
     problem = problems.find(recipe.problem)
-    module = Reinforce(problem, recipe)
+    module = LEARNERS[recipe.method](problem, recipe)
+    before = begin_with(module, recipe.weights) if recipe.weights else None
     if recipe.compile and device == "cpu" and _compiler():
         module.policy.compile(dynamic=False)
     data = RandomInstances(problem, recipe.data, recipe.seed)
@@ -80,7 +84,7 @@ def train(
         gradient_clip_val=recipe.optimizer.clip,
         log_every_n_steps=20,
         logger=[CSVLogger(folder, name="csv"), TensorBoardLogger(folder, name="tensorboard")],
-        callbacks=[Keeper(folder, recipe, interrupt), Progress(quiet=quiet)],
+        callbacks=[Keeper(folder, recipe, interrupt, before), Progress(quiet=quiet)],
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -94,11 +98,34 @@ def train(
     return folder
 
 
+def begin_with(module: Learner, weights: str) -> dict[str, Any]:
+    """Copy ``weights``, a shipped name or a folder, into ``module``; what their record says of how they were learned.
+
+    Raises:
+        InvalidCheckpoint: they cannot be found or read.
+        InvalidRecipe: they are for another problem or another network.
+    """
+    loaded = checkpoint.load(weights)
+    if loaded.problem != module.problem.name:
+        raise InvalidRecipe(f"weights: {weights!r} are for {loaded.problem}, the recipe is for {module.problem.name}")
+    for policy in (module.policy, cast(Policy[Any], module.averaged.module)):
+        try:
+            policy.load_state_dict(loaded.policy.state_dict())
+        except RuntimeError:
+            raise InvalidRecipe(
+                f"weights: {weights!r} do not fit the network; take over [model] from their recipe"
+            ) from None
+    known = ("loss", "minutes", "instances", "decisions", "hardware", "commit", "before")
+    return {"weights": weights} | {key: loaded.record[key] for key in known if key in loaded.record}
+
+
 class Keeper(Callback):
     """Keeps what a later run needs: the state to resume from, every few minutes, and the weights at each validation."""
 
-    def __init__(self, folder: Path, recipe: Recipe, interrupt: Interrupt) -> None:
-        self.folder, self.recipe, self.interrupt = folder, recipe, interrupt
+    def __init__(self, folder: Path, recipe: Recipe, interrupt: Interrupt, before: dict[str, Any] | None) -> None:
+        """``before`` is what the record says of the weights that training begins with."""
+        self.folder, self.recipe, self.interrupt, self.before = folder, recipe, interrupt, before
+        self.commit = machine.commit()
         self.curve: list[dict[str, float]] = []
         self.saved = time.monotonic()
 
@@ -137,15 +164,16 @@ class Keeper(Callback):
         self.curve = [p for p in self.curve if p["steps"] < point["steps"]] + [point]
         record = {
             "problem": self.recipe.problem,
-            "loss": "REINFORCE, shared multi-start baseline, entropy bonus",
+            "loss": module.loss,
             **point,
             "seed": self.recipe.seed,
             "hardware": self._hardware(module.device),
             "versions": machine.versions(),
-            "commit": machine.commit(),
+            "commit": self.commit,
+            **({"before": self.before} if self.before else {}),
             "curve": self.curve,
         }
-        checkpoint.save(self.folder, cast(Policy, module.averaged.module), self.recipe, record)
+        checkpoint.save(self.folder, cast(Policy[Any], module.averaged.module), self.recipe, record)
 
     @staticmethod
     def _hardware(device: torch.device) -> str:

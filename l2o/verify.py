@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,8 +17,7 @@ from torch import Tensor
 from l2o import checkpoint, problems
 from l2o.construct import construct
 from l2o.files import read
-from l2o.models.patch import CANDIDATES, cut
-from l2o.models.policy import Policy
+from l2o.models.base import Policy
 from l2o.problems.base import Graph, Problem, State
 from l2o.problems.embedding import embedding
 
@@ -26,9 +26,6 @@ BOUNDS = {torch.float64: 1e-9, torch.float32: 1e-4}
 
 STATES = 20
 """States along the greedy construction at which logits are compared."""
-
-TIE = 1e-7
-"""Relative difference below which two distances tie."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +60,7 @@ class Transformed:
 
 
 def verify(
-    problem: Problem, policy: Policy, pos: Tensor, demand: Tensor | None, *, trials: int, seed: int
+    problem: Problem, policy: Policy[Any], pos: Tensor, demand: Tensor | None, *, trials: int, seed: int
 ) -> list[Row]:
     """Measure every symmetry with ``trials`` random transformations.
 
@@ -78,9 +75,8 @@ def verify(
         network = policy.to(dtype)
         graph = Graph.of(pos[None], load[None], dtype=torch.float64)
         path = walk(problem, network, graph)
-        neighbours = network.neighbours(graph)
-        seen = (neighbours.ranks[neighbours.patch], torch.arange(neighbours.sight))
-        clear = [state for state in path if not any(rim_tied(graph, state, ranks) for ranks in seen)]
+        sight = network.sight(problem, graph)
+        clear = [state for state in path if not sight.ambiguous(state).any()]
         tied = len(path) - len(clear)
         count = min(STATES, len(clear))
         states = [clear[i * len(clear) // count] for i in range(count)]
@@ -102,7 +98,7 @@ def verify(
     return rows
 
 
-def walk(problem: Problem, policy: Policy, graph: Graph) -> list[State]:
+def walk(problem: Problem, policy: Policy[Any], graph: Graph) -> list[State]:
     """The states of the greedy construction in which there is a choice."""
     first = problem.starts(graph, 1)[0]
     made = construct(problem, policy, graph, torch.zeros(1, dtype=torch.int64), first)
@@ -113,23 +109,12 @@ def walk(problem: Problem, policy: Policy, graph: Graph) -> list[State]:
     return [state for state in states if state.left > 1]
 
 
-def rim_tied(graph: Graph, state: State, ranks: Tensor) -> bool:
-    """Whether a node at one of ``ranks`` is as far away as one that is not."""
-    distance = (graph.pos[0] - graph.pos[0, state.current]).square().sum(dim=-1).sqrt()
-    distance = distance[state.unvisited[0]].sort().values
-    inside = torch.zeros(len(distance), dtype=torch.bool)
-    inside[ranks[ranks < len(distance)]] = True
-    near = distance[1:] - distance[:-1] <= TIE * distance[1:]
-    return bool((near & (inside[1:] != inside[:-1])).any())
-
-
 @torch.no_grad()
-def score(problem: Problem, policy: Policy, graph: Graph, state: State) -> dict[int, Tensor]:
+def score(problem: Problem, policy: Policy[Any], graph: Graph, state: State) -> dict[int, Tensor]:
     """Logits ``[moves]`` of each candidate, by node number."""
-    patch = cut(problem, graph, state, policy.neighbours(graph), policy.config.candidates)
-    logits = policy(patch, policy.encode(graph))[0]
-    nodes, valid = patch.node[0, CANDIDATES:], patch.valid[0, CANDIDATES:]
-    return {int(nodes[i]): logits[i] for i in range(len(logits)) if valid[i]}
+    view = policy.sight(problem, graph)(state)
+    logits, nodes = policy(view, policy.encode(graph))[0], view.choices[0].tolist()
+    return {node: logits[i] for i, node in enumerate(nodes) if view.allowed[0, i].any()}
 
 
 def renumbered(state: State, new: Tensor) -> State:
@@ -157,7 +142,7 @@ def change(plain: dict[int, Tensor], other: dict[int, Tensor], new: Tensor) -> f
     return worst
 
 
-def greedy_cost(problem: Problem, policy: Policy, graph: Graph, pos: Tensor, new: Tensor | None = None) -> float:
+def greedy_cost(problem: Problem, policy: Policy[Any], graph: Graph, pos: Tensor, new: Tensor | None = None) -> float:
     """Length of the greedy solution of ``graph``, measured on the untransformed coordinates ``pos``."""
     made = construct(problem, policy, graph, torch.zeros(1, dtype=torch.int64), problem.starts(graph, 1)[0])
     assert made is not None

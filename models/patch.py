@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from l2o.problems.base import Graph, Problem, State
+from l2o.problems.instance import Unsupported
 
 CURRENT, ANCHOR, CANDIDATES = 0, 1, 2
 """Slots: the current node, the anchor, the first of the candidates."""
@@ -23,6 +24,9 @@ NEAR = 2.5
 GAPS = 3
 """How many of its nearest unvisited nodes each candidate is told of: one that stands alone is a detour later on, and
 the patch by itself cannot tell it from one at its rim."""
+
+TIE = 1e-7
+"""Relative difference below which two distances tie."""
 
 LARGE = 2000
 """Nodes above which neighbours are looked up in a k-d tree."""
@@ -46,6 +50,11 @@ class Patch:
     """``[P, k, moves]`` normalised length of each choice."""
     allowed: Tensor
     """``[P, k, moves]`` True = may be chosen."""
+
+    @property
+    def choices(self) -> Tensor:
+        """``[P, k]`` the candidates."""
+        return self.node[:, CANDIDATES : CANDIDATES + self.allowed.shape[1]]
 
     def __getitem__(self, rows: Tensor) -> Patch:
         return Patch(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
@@ -101,8 +110,7 @@ class Neighbours:
         distance = (self.graph.pos[row] - self.graph.pos[row, current].unsqueeze(1)).square().sum(dim=-1)
         distance = distance.masked_fill(~state.unvisited[short], torch.inf)
         nearby = distance.topk(min(int(self.ranks[-1]) + 1, self.graph.n), dim=1, largest=False).indices
-        sub = State(row, current, state.anchor[short], state.unvisited[short], state.left, state.load[short])
-        return self._pick(nearby, sub)
+        return self._pick(nearby, state.at(short))
 
 
 def nearest(pos: Tensor, count: int) -> Tensor:
@@ -140,31 +148,57 @@ def context_ranks(candidates: int, context: int, reach: int, device: torch.devic
     return torch.tensor(sorted({*range(candidates), *(beyond.round().long() - 1).tolist()}), device=device)
 
 
-def cut(problem: Problem, graph: Graph, state: State, neighbours: Neighbours, candidates: int) -> Patch:
-    """The patch of every state."""
-    near, known = neighbours(state)
-    node = torch.cat([state.current.unsqueeze(1), state.anchor.unsqueeze(1), near[:, neighbours.patch]], dim=1)
-    valid = torch.cat([torch.ones_like(known[:, :2]), known[:, neighbours.patch]], dim=1)
-    first, last = CANDIDATES, CANDIDATES + candidates
-    choice, fits = node[:, first:last], valid[:, first:last]
+class PatchSight:
+    """Cuts the patch out of every state of one graph."""
 
-    pos = graph.pos[state.row.unsqueeze(1), node]
-    around = graph.pos[state.row.unsqueeze(1), near[:, : neighbours.sight]]
-    gaps = gaps_of(pos[:, first:last], around, known[:, : neighbours.sight])
-    pos = pos - pos[:, :1]
-    length = pos.square().sum(dim=-1, keepdim=True).sqrt()
-    unit = scale_of(length[:, first:last, 0], fits)[:, None, None]
-    pos, length = pos / unit, length / unit
-    beyond = (length / NEAR).clamp(min=1).square()
-    pos = pos * torch.where(length > NEAR, NEAR * 2 * beyond / (beyond + 1) / length.clamp(min=NEAR), 1.0)
+    def __init__(
+        self, problem: Problem, graph: Graph, *, candidates: int, context: int, reach: int, sight: int, raw: bool
+    ) -> None:
+        """See :class:`l2o.models.local.Config` for the settings."""
+        if raw and graph.pos.shape[-1] != 2:
+            raise Unsupported(f"found points in {graph.pos.shape[-1]} dimensions, expected 2; use an invariant model")
+        self.problem, self.graph, self.candidates, self.raw = problem, graph, candidates, raw
+        ranks = context_ranks(candidates, context, reach, graph.pos.device)
+        self.neighbours = Neighbours(graph, ranks, sight=sight, limit=4 * max(reach, sight))
 
-    left = length.new_full((len(node), node.shape[1], 1), state.left / (state.left + 10))
-    company = nn.functional.pad(1 / (1 + gaps / unit), (0, 0, first, node.shape[1] - last))
-    x = torch.cat([problem.node_features(graph, state, node), left, company], dim=-1)
-    x = x * valid.unsqueeze(-1)
-    allowed = problem.allowed(graph, state, choice) & fits.unsqueeze(-1)
-    legs = problem.legs(graph, state, choice) / unit
-    return Patch(node, state.row, valid, pos * valid.unsqueeze(-1), x, legs, allowed)
+    def __call__(self, state: State) -> Patch:
+        problem, graph, neighbours = self.problem, self.graph, self.neighbours
+        near, known = neighbours(state)
+        node = torch.cat([state.current.unsqueeze(1), state.anchor.unsqueeze(1), near[:, neighbours.patch]], dim=1)
+        valid = torch.cat([torch.ones_like(known[:, :2]), known[:, neighbours.patch]], dim=1)
+        first, last = CANDIDATES, CANDIDATES + self.candidates
+        choice, fits = node[:, first:last], valid[:, first:last]
+
+        place = graph.pos[state.row.unsqueeze(1), node]
+        around = graph.pos[state.row.unsqueeze(1), near[:, : neighbours.sight]]
+        gaps = gaps_of(place[:, first:last], around, known[:, : neighbours.sight])
+        pos = place - place[:, :1]
+        length = pos.square().sum(dim=-1, keepdim=True).sqrt()
+        unit = scale_of(length[:, first:last, 0], fits)[:, None, None]
+        pos, length = pos / unit, length / unit
+        beyond = (length / NEAR).clamp(min=1).square()
+        pos = pos * torch.where(length > NEAR, NEAR * 2 * beyond / (beyond + 1) / length.clamp(min=NEAR), 1.0)
+
+        left = length.new_full((len(node), node.shape[1], 1), state.left / (state.left + 10))
+        company = nn.functional.pad(1 / (1 + gaps / unit), (0, 0, first, node.shape[1] - last))
+        features = [problem.node_features(graph, state, node), left, company]
+        x = torch.cat([*features, place, pos] if self.raw else features, dim=-1)
+        x = x * valid.unsqueeze(-1)
+        allowed = problem.allowed(graph, state, choice) & fits.unsqueeze(-1)
+        legs = problem.legs(graph, state, choice) / unit
+        return Patch(node, state.row, valid, pos * valid.unsqueeze(-1), x, legs, allowed)
+
+    def ambiguous(self, state: State) -> Tensor:
+        """``[P]`` True where a node of the patch, or of the sight, is as far away as one that is not in it."""
+        distance = (self.graph.pos[state.row] - self.graph.pos[state.row, state.current].unsqueeze(1)).square().sum(-1)
+        distance = distance.sqrt().masked_fill(~state.unvisited, torch.inf).sort(dim=1).values[:, : state.left]
+        near = distance[:, 1:] - distance[:, :-1] <= TIE * distance[:, 1:]
+        tied = torch.zeros_like(state.row, dtype=torch.bool)
+        for ranks in (self.neighbours.ranks[self.neighbours.patch], torch.arange(self.neighbours.sight)):
+            inside = torch.zeros(state.left, dtype=torch.bool, device=distance.device)
+            inside[ranks[ranks < state.left]] = True
+            tied |= (near & (inside[1:] != inside[:-1])).any(dim=1)
+        return tied
 
 
 def gaps_of(candidate: Tensor, around: Tensor, valid: Tensor) -> Tensor:

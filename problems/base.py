@@ -6,6 +6,7 @@ of the budget): partial solutions with the same rest are one state, whatever was
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +14,9 @@ import torch
 from torch import Tensor
 
 from l2o.problems.instance import Instance, Routes
+
+Improve = Callable[[Instance, Routes], Routes]
+"""A search: routes in, routes that are not worse out."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,29 @@ class State:
     load: Tensor
     """``[P]`` capacity left, in units of the capacity, float64; ones where there is none."""
 
+    def at(self, index: Tensor) -> State:
+        """Some of the subproblems."""
+        return State(
+            self.row[index],
+            self.current[index],
+            self.anchor[index],
+            self.unvisited[index],
+            self.left,
+            self.load[index],
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """``T`` decisions of one solution worth imitating from the decision ``begin`` on, and what else is as good."""
+
+    begin: int
+    nodes: list[int]
+    moves: list[int]
+    free: list[bool]
+    """True where any unvisited node of ``ends``, reached in the same way, begins an equally short rest."""
+    ends: list[int]
+
 
 class Problem(Protocol):
     """The rules of one problem; stateless.
@@ -117,6 +144,15 @@ class Problem(Protocol):
 
     def routes(self, first: list[int], nodes: list[int], moves: list[int]) -> Routes:
         """Decisions of one construction as routes; ``first`` is what :meth:`start` was given."""
+
+    def improved(
+        self, graph: Graph, row: int, first: int, nodes: list[int], moves: list[int], begin: int, improve: Improve
+    ) -> Plan:
+        """The decisions ``nodes`` and ``moves`` of one construction with those from ``begin`` on made better.
+
+        What is left after ``begin`` decisions (or some more, where the tail cannot be cut there) is handed to
+        ``improve`` as an instance of its own.
+        """
 
     def cost(self, instance: Instance, routes: Routes) -> float:
         """Cost in the instance's own metric and rounding, vectorised."""

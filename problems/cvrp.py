@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from l2o.problems.base import Graph, State
+from l2o.problems.base import Graph, Improve, Plan, State
 from l2o.problems.embedding import embedding
 from l2o.problems.instance import Infeasible, Instance, Routes
 from l2o.problems.maps import MAPS
@@ -120,6 +120,36 @@ class CVRP:
                 routes.append([])
             routes[-1].append(node)
         return tuple(tuple(route) for route in routes if route)
+
+    def improved(
+        self, graph: Graph, row: int, first: int, nodes: list[int], moves: list[int], begin: int, improve: Improve
+    ) -> Plan:
+        """What is left when the vehicle next stands at the depot: the order of the routes that follow is free."""
+        at_depot = (t for t in range(begin, len(nodes)) if moves[t] == VIA_DEPOT or (t == 0 and first == 0))
+        begin = next(at_depot, len(nodes))
+        members = [0, *nodes[begin:]]
+        points = graph.pos[row, members].double()
+        instance = Instance(
+            "tail",
+            self.name,
+            "EXPLICIT",
+            "none",
+            np.arange(len(members)),
+            matrix=torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist").numpy(),
+            demand=graph.demand[row, members].numpy(),
+            capacity=1.0,
+        )
+        local = self.routes([], list(range(1, len(members))), moves[begin:])
+        better, ways, free = nodes[:begin], moves[:begin], [False] * begin
+        ends = []
+        for route in improve(instance, local) if len(members) > 1 else ():
+            stops = [members[i] for i in route]
+            ends += [stops[0], stops[-1]]
+            ways += [VIA_DEPOT if better else STRAIGHT] + [STRAIGHT] * (len(stops) - 1)
+            free += [True] + [False] * (len(stops) - 1)
+            better = better + stops
+        # That the vehicle drove home first was not the search's choice and need not be right.
+        return Plan(begin + 1 if begin else 0, better, ways, free, ends)
 
     def cost(self, instance: Instance, routes: Routes) -> float:
         """Total length of the routes, out from the depot and back."""

@@ -9,10 +9,13 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from l2o.problems.base import Graph, State
+from l2o.problems.base import Graph, Improve, Plan, State
 from l2o.problems.embedding import embedding
 from l2o.problems.instance import Infeasible, Instance, Routes
 from l2o.problems.maps import MAPS
+
+_FAR = 10.0
+"""Length of the ways that a tour must not take, in units of the longest that it may."""
 
 
 class TSP:
@@ -73,6 +76,29 @@ class TSP:
     def routes(self, first: list[int], nodes: list[int], moves: list[int]) -> Routes:
         """One closed tour."""
         return ((*first, *nodes),)
+
+    def improved(
+        self, graph: Graph, row: int, first: int, nodes: list[int], moves: list[int], begin: int, improve: Improve
+    ) -> Plan:
+        """The path from the current node to the first one, made a tour by a node that only these two can reach."""
+        path = [nodes[begin - 1], *nodes[begin:], first] if begin else [first, *nodes]
+        points = graph.pos[row, path].double()
+        matrix = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist").numpy()
+        if begin:
+            matrix = np.pad(matrix, ((0, 1), (0, 1)), constant_values=_FAR * max(1.0, matrix.max()))
+            matrix[-1, [0, -2, -1]] = matrix[[0, -2, -1], -1] = 0.0
+        instance = Instance("tail", self.name, "EXPLICIT", "none", np.arange(len(matrix)), matrix=matrix)
+        (tour,) = improve(instance, (tuple(range(len(matrix))),))
+        at = tour.index(0)
+        tour = tour[at:] + tour[:at]
+        if begin:
+            closing = len(matrix) - 1
+            tour = tour if tour[-1] == closing else (0, *tour[:0:-1])
+            assert tour[-2:] == (closing - 1, closing), "the search left a way that costs more than all others"
+            tour = tour[:-2]
+        better = [path[i] for i in tour[1:]]
+        ends = [] if begin else [better[0], better[-1]]
+        return Plan(begin, nodes[:begin] + better, moves, [t == 0 and not begin for t in range(len(moves))], ends)
 
     def cost(self, instance: Instance, routes: Routes) -> float:
         """Length of the closed tour."""

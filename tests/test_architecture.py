@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted(p for folder in ("l2o", "l2o/improve", "problems", "models") for p in (ROOT / folder).glob("*.py"))
-HOMES = {"lightning": {"reinforce.py", "data.py", "train.py"}, "ortools": {"reference.py"}}
+HOMES = {"lightning": {"learner.py", "data.py", "train.py"}, "ortools": {"reference.py"}}
 
 
 def imports(path: Path) -> set[str]:

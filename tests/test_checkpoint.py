@@ -10,7 +10,7 @@ import torch
 
 from l2o import checkpoint, problems
 from l2o.checkpoint import InvalidCheckpoint, load, save
-from l2o.models.policy import Policy
+from l2o.models.local import Policy
 from l2o.recipe import Recipe, from_dict
 
 RECIPE: Recipe = from_dict({"budget": {"minutes": 1}, "model": {"width": 16, "message": 8}})

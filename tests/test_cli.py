@@ -17,7 +17,7 @@ import torch
 
 import l2o as package
 from l2o import __version__, checkpoint, problems
-from l2o.models.policy import Policy
+from l2o.models.local import Policy
 from l2o.recipe import Budget, Recipe
 
 DATA = Path(__file__).parent / "data"

@@ -11,7 +11,7 @@ from l2o import checkpoint, fresh, problems
 from l2o.compare import FAILED, OK, SKIPPED, Row, common, compare, judged, summarise, with_gaps
 from l2o.files import read
 from l2o.fresh import Answer
-from l2o.models.policy import Policy
+from l2o.models.local import Policy
 from l2o.problems.instance import Instance, Solution
 from l2o.recipe import Budget, Recipe
 from l2o.solvers import find

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from l2o import problems
 from l2o.advantage import advantages
-from l2o.construct import Construction, Decision, construct, construct_in_threads, draw
-from l2o.models.patch import cut
-from l2o.models.policy import Policy, PolicyConfig
-from l2o.problems.base import Graph, Problem, State
+from l2o.construct import Construction, Decision, construct, construct_in_threads, draw, follow
+from l2o.models.local import Config, Policy
+from l2o.models.patch import Patch
+from l2o.problems.base import Graph, Plan, Problem, State
 
 
 @pytest.fixture(params=problems.names())
@@ -27,7 +27,7 @@ def problem(request: pytest.FixtureRequest) -> Problem:
 def small(problem: Problem, n: int, batch: int = 1) -> tuple[Graph, Policy]:
     graph = problem.sample(torch.Generator().manual_seed(4), batch, n, "uniform")
     torch.manual_seed(0)
-    policy = Policy(PolicyConfig(width=16, message=8), features=problem.features, moves=problem.moves).double()
+    policy = Policy(Config(width=16, message=8), features=problem.features, moves=problem.moves).double()
     for parameter in policy.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     return Graph(graph.pos.double(), graph.demand), policy
@@ -55,7 +55,7 @@ def enumerate_paths(problem: Problem, policy: Policy, graph: Graph) -> list[Path
         if not state.left:
             done.append(dataclasses.replace(path, legs=[*path.legs, float(problem.closing(graph, state))]))
             return
-        patch = cut(problem, graph, state, policy.neighbours(graph), policy.config.candidates)
+        patch = policy.sight(problem, graph)(state)
         logs = policy(patch).flatten(1).log_softmax(1)[0]
         for choice in patch.allowed.flatten(1)[0].nonzero()[:, 0].tolist():
             node, move = patch.node[:, 2 + choice // problem.moves], torch.tensor([choice % problem.moves])
@@ -94,7 +94,7 @@ def test_greedy_takes_the_most_probable_decisions(problem: Problem) -> None:
     assert made is not None
     state = problem.start(graph, torch.tensor([0]), problem.starts(graph, 1)[0])
     for node, move in zip(made.nodes[:, 0], made.moves[:, 0], strict=True):
-        patch = cut(problem, graph, state, policy.neighbours(graph), policy.config.candidates)
+        patch = policy.sight(problem, graph)(state)
         best = int(policy(patch).flatten(1).argmax())
         assert (int(patch.node[0, 2 + best // problem.moves]), best % problem.moves) == (int(node), int(move))
         state = problem.step(graph, state, node[None], move[None])
@@ -110,9 +110,7 @@ def test_mean_gradient_is_the_enumerated_one(problem: Problem) -> None:
     steps, count = logs.shape
     row = torch.zeros(count, dtype=torch.int64)
     first = problem.starts(graph, 1)[0]
-    nothing = cut(
-        problem, graph, problem.start(graph, row[:1], first), policy.neighbours(graph), policy.config.candidates
-    )
+    nothing = policy.sight(problem, graph)(problem.start(graph, row[:1], first))
     made = Construction(
         row,
         first.expand(count),
@@ -231,3 +229,55 @@ def test_threads_share_the_work_and_change_nothing(problem: Problem) -> None:
         asked.clear()
         assert construct_in_threads(problem, policy, graph, row, first, threads=threads, stop=stop) is None
         assert asked == list(range(6))
+
+
+def test_lessons_show_what_the_policy_sees_and_what_is_right(problem: Problem) -> None:
+    graph, policy = small(problem, 20, batch=4)
+    row = torch.arange(4)
+    first = problem.starts(graph, 1)[:, 0]
+    made = construct(problem, policy, graph, row, first, lots=torch.zeros(graph.n - 1, 4))
+    assert made is not None
+    steps = len(made.nodes)
+    # The policy's own decisions as plans: at each of them its own choice is right, and one other where that is said.
+    plans = []
+    for p in range(4):
+        nodes, moves = made.nodes[:, p].tolist(), made.moves[:, p].tolist()
+        plans.append(Plan(3, nodes, moves, [t == 5 for t in range(steps)], [nodes[4], nodes[5], nodes[6]]))
+    drawn = torch.ones(steps, 4, dtype=torch.bool)
+    drawn[8, :2] = False
+    lessons = follow(problem, policy, graph, row, first, plans, drawn)
+    seen = 0
+    for lesson, decision in zip(lessons, made.kept[3:], strict=True):
+        # Where there was no choice, no decision was set aside.
+        same = torch.isin(lesson.index, decision.index)
+        index = torch.searchsorted(decision.index, lesson.index[same])
+        assert same.any() or decision.time == steps - 1
+        assert isinstance(lesson.view, Patch) and isinstance(decision.view, Patch)
+        assert torch.equal(lesson.view.node[same], decision.view.node[index])
+        assert torch.equal(lesson.view.x[same], decision.view.x[index])
+        assert lesson.right[same].gather(1, decision.choice[index].unsqueeze(1)).all()
+        extra = lesson.right.sum(dim=1) - 1
+        time = decision.time
+        if time == 5:
+            view, way = lesson.view, made.moves[5, lesson.index]
+            other = (view.choices == made.nodes[6, lesson.index].unsqueeze(1)) & view.allowed.any(dim=2)
+            can = view.allowed.gather(2, way.view(-1, 1, 1).expand(-1, view.choices.shape[1], 1)).squeeze(2)
+            assert torch.equal(extra, (other & can).sum(dim=1)) and extra.any()
+        else:
+            assert not extra.any()
+        assert len(lesson.index) == (2 if time == 8 else 4)
+        seen += len(lesson.index)
+    assert seen == 4 * (steps - 3) - 2
+
+
+def test_no_lesson_where_nothing_right_is_among_the_candidates(problem: Problem) -> None:
+    graph, policy = small(problem, 30)
+    first = problem.starts(graph, 1)[0]
+    away = (graph.pos[0] - graph.pos[0, first]).square().sum(dim=-1)
+    nodes = [int(v) for v in away.argsort(descending=True) if int(v) != int(first)]
+    moves = [0, *[problem.moves - 1] * (len(nodes) - 1)]
+    drawn = torch.ones(len(nodes), 1, dtype=torch.bool)
+    plan = Plan(0, nodes, moves, [False] * len(nodes), [])
+    lessons = follow(problem, policy, graph, torch.zeros(1, dtype=torch.int64), first, [plan], drawn)
+    assert not len(lessons[0].index) and not len(lessons[0].view), "the furthest node is no candidate"
+    assert len(lessons[-1].index) == 1, "the last one is"

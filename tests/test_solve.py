@@ -15,9 +15,9 @@ from torch import Tensor
 from l2o import problems
 from l2o import solve as solving
 from l2o.files import read, read_solution
-from l2o.models.patch import Neighbours, Patch
-from l2o.models.policy import Policy, PolicyConfig
-from l2o.problems.base import Graph
+from l2o.models.local import Config, Policy
+from l2o.models.patch import Patch, PatchSight
+from l2o.problems.base import Graph, Problem
 from l2o.problems.instance import Infeasible, Instance, Solution, Unsupported
 from l2o.solve import default_time_limit, solve
 
@@ -27,7 +27,7 @@ DATA = Path(__file__).parent / "data"
 def untrained(problem: str) -> Policy:
     torch.manual_seed(0)
     rules = problems.find(problem)
-    return Policy(PolicyConfig(), features=rules.features, moves=rules.moves).eval()
+    return Policy(Config(), features=rules.features, moves=rules.moves).eval()
 
 
 def cities(n: int, seed: int = 0, metric: str = "EUC_2D") -> Instance:
@@ -158,7 +158,7 @@ def test_time_is_kept_and_a_policy_too_slow_gives_way(monkeypatch: pytest.Monkey
             return super().forward(patch, memory)
 
     torch.manual_seed(0)
-    slow = Slow(PolicyConfig(), features=0, moves=1)
+    slow = Slow(Config(), features=0, moves=1)
     solve(cities(20), untrained("tsp"), iterations=1)  # compiled from here on
     begun = time.monotonic()
     solution = solve(instance, slow, time_limit=3.0)
@@ -172,12 +172,12 @@ def test_time_is_kept_and_a_policy_too_slow_gives_way(monkeypatch: pytest.Monkey
 
 def test_work_that_does_not_listen_is_left_behind() -> None:
     class Deaf(Policy):
-        def neighbours(self, graph: Graph) -> Neighbours:
+        def sight(self, problem: Problem, graph: Graph) -> PatchSight:
             time.sleep(3)
-            return super().neighbours(graph)
+            return super().sight(problem, graph)
 
     begun = time.monotonic()
-    solution = solve(cities(20), Deaf(PolicyConfig(), features=0, moves=1), time_limit=0.2)
+    solution = solve(cities(20), Deaf(Config(), features=0, moves=1), time_limit=0.2)
     assert time.monotonic() - begun < 2
     assert solution.solver == "nearest neighbour"
 
@@ -188,7 +188,7 @@ def test_what_goes_wrong_inside_is_raised_outside() -> None:
             raise ZeroDivisionError("broken")
 
     with pytest.raises(ZeroDivisionError, match="broken"):
-        solve(cities(20), Broken(PolicyConfig(), features=0, moves=1))
+        solve(cities(20), Broken(Config(), features=0, moves=1))
 
 
 def test_a_cost_that_the_check_does_not_confirm_never_leaves(monkeypatch: pytest.MonkeyPatch) -> None:

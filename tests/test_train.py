@@ -12,6 +12,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
@@ -23,6 +24,7 @@ from l2o.data import Batch, draw_batch
 from l2o.models.patch import Patch
 from l2o.recipe import Data, InvalidRecipe, Recipe, from_dict
 from l2o.reinforce import Reinforce
+from l2o.self_improvement import SelfImprovement
 from l2o.train import train
 
 ROOT = Path(__file__).parents[1]
@@ -120,6 +122,48 @@ def test_it_learns() -> None:
     assert costs[-1] < costs[0] * 0.97
 
 
+@pytest.mark.parametrize("name", problems.names())
+def test_it_learns_from_its_own_improved_solutions(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loss is the mean cross-entropy, its slopes are those of autograd, and steps along them make tours shorter."""
+    data = {"sizes": [12], "starts": 2, "decisions": 500}
+    loaded = recipe(name, method="self_improvement", data=data, objective={"chunk": 100})
+    torch.manual_seed(0)
+    problem = problems.find(name)
+    module = SelfImprovement(problem, loaded)
+    for called in ("log", "count"):
+        monkeypatch.setattr(module, called, lambda *_, **__: None)
+    optimizer = torch.optim.Adam(module.policy.parameters(), lr=5e-3)
+    test = draw_batch(problem, Data(sizes=(12,), starts=8, decisions=8000, uniform=1.0), 99, 0, 0, 1)
+    costs = []
+    for step in range(25):
+        optimizer.zero_grad()
+        module.training_step(draw_batch(problem, loaded.data, 0, step, 0, 1), step).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        again = construct(problem, module.policy, test.graph, test.row, test.first)
+        assert again is not None
+        costs.append(float(again.cost.mean()))
+    assert min(costs[-5:]) < costs[0] * 0.97
+
+
+def test_weights_can_begin_with_others(tmp_path: Path) -> None:
+    first = train(recipe(), tmp_path / "first", quiet=True)
+    after = recipe(method="self_improvement", weights=str(first), budget={"decisions": 300}, optimizer={"rate": 1e-9})
+    second = train(after, tmp_path / "second", quiet=True)
+    start = untrained(after)
+    for name, tensor in weights(first).items():
+        torch.testing.assert_close(weights(second)[name], tensor, atol=1e-6, rtol=1e-5)
+    assert any(not torch.allclose(start[name], tensor) for name, tensor in weights(first).items())
+    record = checkpoint.load(str(second)).record
+    assert "cross-entropy" in record["loss"] and record["before"]["loss"].startswith("REINFORCE")
+    assert record["before"]["weights"] == str(first) and record["before"]["decisions"] >= 600
+    with pytest.raises(InvalidRecipe, match="are for tsp, the recipe is for cvrp"):
+        train(recipe("cvrp", weights=str(first)), tmp_path / "third")
+    with pytest.raises(InvalidRecipe, match="do not fit the network"):
+        train(recipe(weights=str(first), model={"width": 12}), tmp_path / "fourth")
+    with pytest.raises(checkpoint.InvalidCheckpoint, match="neither a shipped one"):
+        train(recipe(weights="nowhere"), tmp_path / "fifth")
+
+
 def one_gradient(loaded: Recipe) -> tuple[Reinforce, Construction, list[torch.Tensor]]:
     """Of a network with large random weights, on one small batch: the same for equal recipes."""
     problem = problems.find(loaded.problem)
@@ -149,7 +193,7 @@ def test_entropy_bonus_adds_the_slope_of_the_mean_entropy() -> None:
     for entropy in (0.0, 0.5):
         module, made, gradient = one_gradient(recipe("cvrp", objective={"entropy": entropy}))
         gradients.append(gradient)
-    logits = module.policy(Patch.cat([d.patch for d in made.kept])).flatten(1)
+    logits = module.policy(Patch.cat([cast(Patch, d.view) for d in made.kept])).flatten(1)
     probability = logits.softmax(dim=1)
     logarithm = torch.where(probability > 0, probability, 1.0).log()
     entropy_now = -(probability * logarithm).sum() / made.nodes.numel()

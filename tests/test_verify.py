@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from l2o import problems
+from l2o.models.local import Config, Policy
 from l2o.models.patch import Patch
-from l2o.models.policy import Policy, PolicyConfig
 from l2o.verify import SYMMETRIES, verify
 
 
@@ -25,7 +25,7 @@ class Leaking(Policy):
 def policy_of(kind: type[Policy], name: str) -> Policy:
     problem = problems.find(name)
     torch.manual_seed(0)
-    policy = kind(PolicyConfig(width=16, message=8), features=problem.features, moves=problem.moves)
+    policy = kind(Config(width=16, message=8), features=problem.features, moves=problem.moves)
     for parameter in policy.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     return policy

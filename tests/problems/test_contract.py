@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from l2o import problems
-from l2o.problems.base import Graph, Problem
+from l2o.improve import improve
+from l2o.problems.base import Graph, Problem, State
 from l2o.problems.instance import Infeasible, Instance, Routes
 from l2o.problems.maps import MAPS
 
@@ -116,6 +118,89 @@ def test_broken_solutions_are_refused_with_a_reason(problem: Problem) -> None:
     ]:
         with pytest.raises(Infeasible, match=reason):
             problem.check(instance, broken)
+
+
+def backwards(instance: Instance, routes: Routes) -> Routes:
+    """A search that finds nothing but another way to write the same routes down."""
+    return tuple(tuple(reversed(route)) for route in reversed(routes))
+
+
+def lk(instance: Instance, routes: Routes) -> Routes:
+    return improve(instance, routes, deadline=math.inf, seed=0, iterations=300)
+
+
+def follow(problem: Problem, graph: Graph, first: int, nodes: list[int], moves: list[int]) -> tuple[State, float]:
+    """The state after these decisions, each of which must be allowed, and the length of the way there."""
+    state, total = problem.start(graph, torch.zeros(1, dtype=torch.int64), torch.tensor([first])), 0.0
+    for node, move in zip(torch.tensor(nodes, dtype=torch.int64), torch.tensor(moves, dtype=torch.int64), strict=True):
+        assert state.unvisited[0, node] and problem.allowed(graph, state, node[None, None])[0, 0, move]
+        total += float(problem.legs(graph, state, node[None, None])[0, 0, move])
+        state = problem.step(graph, state, node[None], move[None])
+    return state, total
+
+
+def random_decisions(problem: Problem, graph: Graph, seed: int) -> tuple[int, list[int], list[int]]:
+    """A random construction: its first node, and the nodes and moves that follow."""
+    generator = torch.Generator().manual_seed(seed)
+    first = int(problem.random_starts(generator, graph, 1)[0, 0])
+    state, nodes, moves = problem.start(graph, torch.zeros(1, dtype=torch.int64), torch.tensor([first])), [], []
+    while state.left:
+        node = (torch.rand(state.unvisited.shape, generator=generator) * state.unvisited).argmax(dim=1)
+        allowed = problem.allowed(graph, state, node[None])[0, 0]
+        move = (torch.rand(allowed.shape, generator=generator) * allowed).argmax(dim=0)
+        state = problem.step(graph, state, node, move[None])
+        nodes.append(int(node))
+        moves.append(int(move))
+    return first, nodes, moves
+
+
+def shortest(problem: Problem, graph: Graph, state: State) -> float:
+    """The least length of what is left, by enumeration."""
+    if not state.left:
+        return float(problem.closing(graph, state))
+    lengths = []
+    for node in state.unvisited[0].nonzero():
+        legs = problem.legs(graph, state, node[None])[0, 0]
+        for move in problem.allowed(graph, state, node[None])[0, 0].nonzero():
+            rest = shortest(problem, graph, problem.step(graph, state, node, move))
+            lengths.append(float(legs[move]) + rest)
+    return min(lengths)
+
+
+@pytest.mark.parametrize("begin", [0, 1, 7, 11])
+def test_decisions_are_improved_from_any_of_them_on(problem: Problem, begin: int) -> None:
+    graph = problem.sample(torch.Generator().manual_seed(1), 1, 12, "uniform")
+    graph = Graph(graph.pos.double(), graph.demand)
+    for seed in range(4):
+        first, nodes, moves = random_decisions(problem, graph, seed)
+        state, way = follow(problem, graph, first, nodes, moves)
+        cost = way + float(problem.closing(graph, state))
+        for search in (backwards, lk):
+            plan = problem.improved(graph, 0, first, nodes, moves, begin, search)
+            assert plan.begin >= begin and plan.nodes[:begin] == nodes[:begin] and plan.moves[:begin] == moves[:begin]
+            assert len(plan.free) == len(plan.nodes) == len(nodes)
+            state, way = follow(problem, graph, first, plan.nodes, plan.moves)
+            better = way + float(problem.closing(graph, state))
+            assert better == pytest.approx(cost, rel=1e-12) if search is backwards else better <= cost * (1 + 1e-12)
+        assert begin > 0 or better < cost * 0.99
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_an_improved_rest_is_optimal_and_so_is_whatever_is_free(problem: Problem, seed: int) -> None:
+    graph = problem.sample(torch.Generator().manual_seed(seed), 1, 5, "uniform")
+    graph = Graph(graph.pos.double(), graph.demand)
+    first, nodes, moves = random_decisions(problem, graph, seed)
+    for begin in range(len(nodes)):
+        plan = problem.improved(graph, 0, first, nodes, moves, begin, lk)
+        for time in range(plan.begin, len(nodes)):
+            state, _ = follow(problem, graph, first, plan.nodes[:time], plan.moves[:time])
+            least = shortest(problem, graph, state)
+            also = set(plan.ends) - set(plan.nodes[:time]) if plan.free[time] else set()
+            for node in {plan.nodes[time]} | also:
+                there, move = torch.tensor([node]), plan.moves[time]
+                leg = float(problem.legs(graph, state, there[None])[0, 0, move])
+                after = problem.step(graph, state, there, torch.tensor([move]))
+                assert leg + shortest(problem, graph, after) == pytest.approx(least, rel=1e-9)
 
 
 def test_coordinates_of_a_million_keep_their_digits(problem: Problem) -> None:

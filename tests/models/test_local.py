@@ -10,23 +10,23 @@ from torch import Tensor
 
 from l2o import problems
 from l2o.models import patch as patch_module
-from l2o.models.patch import CANDIDATES, Patch, cut, nearest
-from l2o.models.policy import Policy, PolicyConfig
+from l2o.models.local import Config, Policy
+from l2o.models.patch import CANDIDATES, Patch, nearest
 from l2o.problems.base import Graph, Problem, State
 from l2o.problems.maps import MAPS
 
 CONFIGS = [
-    PolicyConfig(),
-    PolicyConfig(coordinates=True),
-    PolicyConfig(encoder=2),
-    PolicyConfig(candidates=4, context=0),
+    Config(),
+    Config(coordinates=True),
+    Config(encoder=2),
+    Config(candidates=4, context=0),
 ]
 
 
-def make(problem: Problem, config: PolicyConfig | None = None) -> Policy:
+def make(problem: Problem, config: Config | None = None) -> Policy:
     """A policy in float64 whose last layer is not zero: an untrained one would hide what the network does."""
     torch.manual_seed(0)
-    policy = Policy(config or PolicyConfig(), features=problem.features, moves=problem.moves).double()
+    policy = Policy(config or Config(), features=problem.features, moves=problem.moves).double()
     for parameter in policy.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     return policy
@@ -52,7 +52,7 @@ def sample(problem: Problem, n: int = 30, batch: int = 3, distribution: str = "u
 
 
 def logits(problem: Problem, policy: Policy, graph: Graph, state: State) -> tuple[Patch, Tensor]:
-    patch = cut(problem, graph, state, policy.neighbours(graph), policy.config.candidates)
+    patch = policy.sight(problem, graph)(state)
     return patch, policy(patch, policy.encode(graph))
 
 
@@ -63,7 +63,7 @@ def problem(request: pytest.FixtureRequest) -> Problem:
 
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
-def test_logits_are_invariant_under_isometries_and_scale(problem: Problem, config: PolicyConfig, scale: float) -> None:
+def test_logits_are_invariant_under_isometries_and_scale(problem: Problem, config: Config, scale: float) -> None:
     policy = make(problem, config)
     graph = sample(problem)
     state = play(problem, graph, 9)
@@ -77,7 +77,7 @@ def test_logits_are_invariant_under_isometries_and_scale(problem: Problem, confi
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
-def test_logits_follow_renumbering(problem: Problem, config: PolicyConfig) -> None:
+def test_logits_follow_renumbering(problem: Problem, config: Config) -> None:
     policy = make(problem, config)
     graph = sample(problem)
     state = play(problem, graph, 9)
@@ -147,7 +147,7 @@ def test_any_dimension_with_the_same_weights(problem: Problem, dim: int) -> None
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
-def test_every_parameter_gets_a_gradient(problem: Problem, config: PolicyConfig) -> None:
+def test_every_parameter_gets_a_gradient(problem: Problem, config: Config) -> None:
     policy = make(problem, config)
     graph = sample(problem, n=80)
     _, scores = logits(problem, policy, graph, play(problem, graph, 5))
@@ -158,7 +158,7 @@ def test_every_parameter_gets_a_gradient(problem: Problem, config: PolicyConfig)
 
 
 def test_untrained_policy_is_soft_nearest_neighbour(problem: Problem) -> None:
-    policy = Policy(PolicyConfig(), features=problem.features, moves=problem.moves).double()
+    policy = Policy(Config(), features=problem.features, moves=problem.moves).double()
     graph = sample(problem)
     state = play(problem, graph, 5)
     patch, scores = logits(problem, policy, graph, state)
@@ -194,21 +194,22 @@ def test_neighbours_are_the_nearest_unvisited_whatever_the_length_of_the_lists()
     state = play(problem, graph, 250)
     distance = (graph.pos[0] - graph.pos[0, state.current]).square().sum(-1).masked_fill(~state.unvisited[0], torch.inf)
     ranked = distance.argsort()
-    for config in (PolicyConfig(reach=60), PolicyConfig(candidates=5, context=3, reach=6)):
-        ranks = make(problem, config).neighbours(graph).ranks
-        node, valid = make(problem, config).neighbours(graph)(state)
+    for config in (Config(reach=60), Config(candidates=5, context=3, reach=6)):
+        neighbours = make(problem, config).sight(problem, graph).neighbours
+        ranks = neighbours.ranks
+        node, valid = neighbours(state)
         inside = ranks < state.left
         assert torch.equal(valid[0], inside)
         assert torch.equal(node[0][inside], ranked[ranks[inside]])
 
 
 def test_candidates_are_told_of_their_nearest_unvisited_nodes(problem: Problem) -> None:
-    config = PolicyConfig(candidates=4, context=2, reach=9, sight=15)
+    config = Config(candidates=4, context=2, reach=9, sight=15)
     policy = Policy(config, features=problem.features, moves=problem.moves)
     graph = sample(problem, n=40, batch=2)
     for steps in (10, graph.n - 4):
         state = play(problem, graph, steps)
-        patch = cut(problem, graph, state, policy.neighbours(graph), 4)
+        patch = policy.sight(problem, graph)(state)
         for i in range(len(patch)):
             pos = graph.pos[i]
             away = (pos - pos[state.current[i]]).norm(dim=-1)

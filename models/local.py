@@ -1,4 +1,4 @@
-"""The policy: a patch is encoded anew at every decision and each candidate gets a logit.
+"""The local policy: a patch is encoded anew at every decision and each candidate gets a logit.
 
 Logits are invariant under E(n) and scale and equivariant under renumbering, by construction; the network never sees a
 coordinate outside the EGNN's distances. Untrained, it is a soft nearest neighbour.
@@ -11,18 +11,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from l2o.models import base
 from l2o.models.egnn import EGNN
-from l2o.models.patch import ANCHOR, CANDIDATES, CURRENT, GAPS, Neighbours, Patch, context_ranks
-from l2o.problems.base import Graph
+from l2o.models.patch import ANCHOR, CANDIDATES, CURRENT, GAPS, Patch, PatchSight, context_ranks
+from l2o.problems.base import Graph, Problem
 
 FARTHEST = 20.0
 """Detour, in units of the patch, beyond which all choices are equally out of the question."""
 
 
 @dataclass(frozen=True)
-class PolicyConfig:
+class Config:
     """The shape of the network."""
 
+    kind: str = "local"
     width: int = 64
     """Features per node."""
     message: int = 32
@@ -43,12 +45,23 @@ class PolicyConfig:
     """EGNN layers over the k-NN graph of the whole instance, run once before the first decision; 0 for none."""
     neighbours: int = 10
     """Neighbours of a node in that graph."""
+    raw: bool = False
+    """Whether nodes are also told their raw coordinates in the plane. It breaks the symmetry, for comparison only."""
+
+    def __post_init__(self) -> None:
+        for key in ("width", "message", "depth", "candidates"):
+            if getattr(self, key) < 1:
+                raise ValueError(f"{key} is {getattr(self, key)}; it must be at least 1")
+        if self.sight < max(GAPS, self.candidates):
+            raise ValueError(f"sight is {self.sight}; it must be at least {max(GAPS, self.candidates)}")
+        if self.context < 0:
+            raise ValueError(f"context is {self.context}; it must not be negative")
 
 
-class Policy(nn.Module):
+class Policy(base.Policy[Patch]):
     """Patch in, logits ``[P, k, moves]`` out."""
 
-    def __init__(self, config: PolicyConfig, *, features: int, moves: int) -> None:
+    def __init__(self, config: Config, *, features: int, moves: int) -> None:
         """``features`` and ``moves`` are the problem's."""
         super().__init__()
         self.config = config
@@ -58,7 +71,7 @@ class Policy(nn.Module):
         kind = [0, 1] + [2] * config.candidates + [3] * (beyond - config.candidates)
         self.register_buffer("kind", torch.tensor(kind), persistent=False)
         self.kind: Tensor
-        self.enter = nn.Linear(features + 1 + GAPS + 5, width)
+        self.enter = nn.Linear(features + 1 + GAPS + (4 if config.raw else 0) + 5, width)
         self.layers = nn.ModuleList(
             EGNN(width, config.message, 3, coordinates=config.coordinates and layer < config.depth - 1)
             for layer in range(config.depth)
@@ -77,15 +90,18 @@ class Policy(nn.Module):
             nn.init.zeros_(parameter)
         self.sharpness = nn.Parameter(torch.tensor(2.0))
 
-    def encode(self, graph: Graph) -> Tensor | None:
-        """``[B, n, width]`` what the instance encoder says of every node, or None where there is no encoder."""
-        return None if self.encoder is None else self.encoder(graph)
-
-    def neighbours(self, graph: Graph) -> Neighbours:
-        """What :func:`l2o.models.patch.cut` needs to find the nodes of this policy's patches."""
+    def sight(self, problem: Problem, graph: Graph) -> PatchSight:
+        """Patches of this policy's shape."""
         config = self.config
-        ranks = context_ranks(config.candidates, config.context, config.reach, graph.pos.device)
-        return Neighbours(graph, ranks, sight=config.sight, limit=4 * max(config.reach, config.sight))
+        return PatchSight(
+            problem,
+            graph,
+            candidates=config.candidates,
+            context=config.context,
+            reach=config.reach,
+            sight=config.sight,
+            raw=config.raw,
+        )
 
     def forward(self, patch: Patch, memory: Tensor | None = None) -> Tensor:
         """Logits, ``-inf`` where not allowed. ``memory`` is what :meth:`encode` gave for the instances."""

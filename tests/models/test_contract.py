@@ -1,0 +1,145 @@
+"""What holds for every model found in ``models/``, on every problem."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from l2o import models, problems
+from l2o.construct import construct
+from l2o.models.base import Policy, View
+from l2o.problems.base import Graph, Problem, State
+from l2o.problems.instance import Unsupported
+from l2o.verify import verify
+
+SMALL: dict[str, dict[str, Any]] = {
+    "local": {"width": 16, "message": 8},
+    "local raw": {"width": 16, "message": 8, "raw": True},
+    "attention": {"width": 16, "heads": 2, "depth": 2, "hidden": 8},
+    "attention egnn": {"width": 16, "heads": 2, "depth": 2, "hidden": 8, "encoder": "egnn"},
+}
+INVARIANT = {"local", "attention egnn"}
+
+
+@pytest.fixture(params=problems.names())
+def problem(request: pytest.FixtureRequest) -> Problem:
+    return problems.find(request.param)
+
+
+@pytest.fixture(params=SMALL)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def make(name: str, problem: Problem) -> Policy[Any]:
+    """In float64, with large weights."""
+    torch.manual_seed(0)
+    module = models.find(name.split()[0])
+    policy: Policy[Any] = module.Policy(module.Config(**SMALL[name]), features=problem.features, moves=problem.moves)
+    for parameter in policy.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return policy.double()
+
+
+def sample(problem: Problem, n: int = 20, batch: int = 3) -> Graph:
+    graph = problem.sample(torch.Generator().manual_seed(0), batch, n, "uniform")
+    return Graph(graph.pos.double(), graph.demand)
+
+
+def states(problem: Problem, policy: Policy[Any], graph: Graph, row: Tensor) -> list[State]:
+    """Those of random constructions, one for each of ``row``."""
+    generator = torch.Generator().manual_seed(1)
+    first = problem.random_starts(generator, graph, 1)[row, 0]
+    path = [problem.start(graph, row, first)]
+    noise = torch.rand(path[0].left, len(row), generator=generator)
+    made = construct(problem, policy, graph, row, first, noise=noise)
+    assert made is not None
+    for node, move in zip(made.nodes[:-1], made.moves[:-1], strict=True):
+        path.append(problem.step(graph, path[-1], node, move))
+    return path
+
+
+def look(problem: Problem, policy: Policy[Any], graph: Graph, state: State) -> tuple[View, Tensor]:
+    view = policy.sight(problem, graph)(state)
+    return view, policy(view, policy.encode(graph))
+
+
+def test_every_model_is_here() -> None:
+    assert {name.split()[0] for name in SMALL} == set(models.names())
+    with pytest.raises(Unsupported, match=r"'atention'.*attention, local.*did you mean 'attention'"):
+        models.find("atention")
+
+
+def test_logits_are_finite_where_allowed_and_nowhere_else(name: str, problem: Problem) -> None:
+    policy, graph = make(name, problem), sample(problem)
+    for state in states(problem, policy, graph, torch.tensor([2, 0, 0, 1])):
+        view, logits = look(problem, policy, graph, state)
+        assert torch.equal(view.row, state.row) and logits.shape == view.allowed.shape
+        assert torch.equal(logits.isfinite(), view.allowed) and not logits.isnan().any()
+        assert view.allowed.flatten(1).any(dim=1).all()
+        seen = view.allowed.any(dim=2)
+        assert state.unvisited.gather(1, view.choices)[seen].all()
+
+
+def test_a_state_scores_the_same_alone_and_in_any_company(name: str, problem: Problem) -> None:
+    policy, graph = make(name, problem), sample(problem)
+    state = states(problem, policy, graph, torch.tensor([2, 0, 0, 1]))[7]
+    view, together = look(problem, policy, graph, state)
+    for i, row in enumerate(state.row.tolist()):
+        alone = dataclasses.replace(state.at(torch.tensor([i])), row=torch.tensor([0]))
+        _, single = look(problem, policy, Graph(graph.pos[row : row + 1], graph.demand[row : row + 1]), alone)
+        torch.testing.assert_close(single[0], together[i], atol=1e-9, rtol=0)
+    order = torch.tensor([3, 1, 0, 2, 1])
+    torch.testing.assert_close(policy(view[order], policy.encode(graph)), together[order], atol=1e-9, rtol=0)
+    joined = type(view).cat([view, view[order]])
+    torch.testing.assert_close(policy(joined, policy.encode(graph))[4:], together[order], atol=1e-9, rtol=0)
+    assert len(joined) == 9
+
+
+def test_logits_follow_renumbering(name: str, problem: Problem) -> None:
+    policy, graph = make(name, problem), sample(problem)
+    state = states(problem, policy, graph, torch.arange(3))[6]
+    order = torch.cat([torch.zeros(1, dtype=torch.int64), 1 + torch.randperm(graph.n - 1)])
+    new = order.argsort()
+    there = dataclasses.replace(
+        state, current=new[state.current], anchor=new[state.anchor], unvisited=state.unvisited[:, order]
+    )
+    moved = Graph(graph.pos[:, order], graph.demand[:, order])
+    by_node = []
+    for g, s in ((graph, state), (moved, there)):
+        view, logits = look(problem, policy, g, s)
+        full = logits.new_full((3, g.n, problem.moves), -torch.inf)
+        by_node.append(full.scatter(1, view.choices.unsqueeze(-1).expand_as(logits), logits))
+    torch.testing.assert_close(by_node[1], by_node[0][:, order], atol=1e-9, rtol=0)
+
+
+def test_every_parameter_gets_a_gradient(name: str, problem: Problem) -> None:
+    policy, graph = make(name, problem), sample(problem, n=60)
+    _, logits = look(problem, policy, graph, states(problem, policy, graph, torch.arange(3))[5])
+    logs = logits.flatten(1).log_softmax(1)
+    parameters = dict(policy.named_parameters())
+    slopes = torch.autograd.grad(logs.amax(dim=1).sum(), list(parameters.values()), allow_unused=True)
+    for key, slope in zip(parameters, slopes, strict=True):
+        assert slope is not None and slope.abs().sum() > 0, key
+
+
+def test_only_what_sees_coordinates_fails_to_verify(name: str) -> None:
+    problem = problems.find("tsp")
+    graph = sample(problem, n=30, batch=1)
+    rows = verify(problem, make(name, problem), graph.pos[0], None, trials=10, seed=0)
+    failed = {row.symmetry for row in rows if not row.passed}
+    assert failed == (set() if name in INVARIANT else {"rotation", "reflection"})
+
+
+def test_raw_coordinates_are_two() -> None:
+    problem = problems.find("tsp")
+    graph = sample(problem)
+    solid = Graph(torch.nn.functional.pad(graph.pos, (0, 1)), graph.demand)
+    with pytest.raises(Unsupported, match="3 dimensions, expected 2"):
+        make("attention", problem).encode(solid)
+    with pytest.raises(Unsupported, match="3 dimensions, expected 2"):
+        make("local raw", problem).sight(problem, solid)
