@@ -61,6 +61,8 @@ def draw_batch(problem: Problem, data: Data, seed: int, number: int, part: int, 
     ]
     graphs = {name: problem.sample(generator, names.count(name), n, name) for name in dict.fromkeys(names)}
     graph = Graph(torch.cat([g.pos for g in graphs.values()]), torch.cat([g.demand for g in graphs.values()]))
+    if data.turned:
+        graph = Graph(turned(generator, graph.pos), graph.demand)
     # Interleaved, so that every process gets its share of every distribution.
     mine = torch.arange(part, share * parts, parts)
     solutions = (mine.unsqueeze(1) * data.starts + torch.arange(data.starts)).flatten()
@@ -76,6 +78,15 @@ def draw_batch(problem: Problem, data: Data, seed: int, number: int, part: int, 
         lots[:, solutions],
         seed=int(key[0]) ^ part,
     )
+
+
+def turned(generator: torch.Generator, pos: Tensor) -> Tensor:
+    """``pos [B, n, 2]``, each map turned by an angle of its own, and every other one mirrored."""
+    angle = 2 * torch.pi * torch.rand(len(pos), generator=generator)
+    mirror = torch.where(torch.rand(len(pos), generator=generator) < 0.5, -1.0, 1.0)
+    cos, sin = angle.cos(), angle.sin()
+    rows = [torch.stack([cos, -sin], dim=-1), torch.stack([sin * mirror, cos * mirror], dim=-1)]
+    return pos @ torch.stack(rows, dim=1).to(pos.dtype)
 
 
 class Stream(IterableDataset[Batch]):

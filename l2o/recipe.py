@@ -40,6 +40,8 @@ class Data:
     """Names in ``problems/maps.py``; every instance draws its own."""
     uniform: float = 0.5
     """Share of the instances that are uniform whatever else is drawn."""
+    turned: bool = False
+    """Whether every map is turned and perhaps mirrored at random: what a policy without symmetry has to be shown."""
     starts: int = 16
     """Solutions per instance; they share the baseline."""
     decisions: int = 4096

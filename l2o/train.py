@@ -9,6 +9,7 @@ import shutil
 import sys
 import time
 import warnings
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -41,6 +42,7 @@ def train(
     processes: int = 1,
     threads: int | None = None,
     quiet: bool = False,
+    callbacks: Sequence[Callback] = (),
 ) -> Path:
     """Train until the recipe's budget is spent; returns ``folder``, which ``l2o solve --model`` takes.
 
@@ -50,6 +52,7 @@ def train(
         device: ``cpu`` or ``cuda``.
         processes: data-parallel processes on this machine; each takes its share of every batch.
         threads: of each process; None for what torch chooses.
+        callbacks: Lightning's, for measurements of one's own.
 
     Raises:
         InvalidRecipe: ``folder`` holds another run, or none to resume from.
@@ -84,7 +87,7 @@ def train(
         gradient_clip_val=recipe.optimizer.clip,
         log_every_n_steps=20,
         logger=[CSVLogger(folder, name="csv"), TensorBoardLogger(folder, name="tensorboard")],
-        callbacks=[Keeper(folder, recipe, interrupt, before), Progress(quiet=quiet)],
+        callbacks=[Keeper(folder, recipe, interrupt, before), Progress(quiet=quiet), *callbacks],
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,

@@ -132,7 +132,7 @@ class Policy(base.Policy[AllNodes]):
         glimpse = nn.functional.scaled_dot_product_attention(
             split(query, heads), split(keys, heads), split(values, heads), allowed.any(dim=-1).unsqueeze(1)
         )
-        asked = self.combine(glimpse.transpose(1, 2).flatten(2)).unflatten(-1, (self.moves, width))
+        asked = self.combine(glimpse.transpose(1, 2).flatten(2)).view(*place.shape, self.moves, width)
         scores = torch.einsum("gcmw,gnw->gcnm", asked, nodes) / math.sqrt(width)
         logits = torch.where(allowed, self.config.clip * torch.tanh(scores.float()).to(scores.dtype), -torch.inf)
         result = logits.new_empty(view.allowed.shape)
@@ -141,7 +141,7 @@ class Policy(base.Policy[AllNodes]):
 
 def split(h: Tensor, heads: int) -> Tensor:
     """``[G, heads, C, width / heads]`` from ``[G, C, width]``."""
-    return h.unflatten(-1, (heads, -1)).transpose(1, 2)
+    return h.reshape(*h.shape[:2], heads, -1).transpose(1, 2)
 
 
 def grouped(row: Tensor) -> tuple[Tensor, Tensor]:
@@ -149,7 +149,7 @@ def grouped(row: Tensor) -> tuple[Tensor, Tensor]:
 
     States of one instance share its keys and values, which are large: none is copied for each state.
     """
-    group, of, counts = row.unique(return_inverse=True, return_counts=True)
+    group, of, counts = torch.unique(row, return_inverse=True, return_counts=True)
     order = of.argsort(stable=True)
     column = torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts)[of[order]]
     place = row.new_full((len(group), int(counts.max())), -1)
@@ -203,7 +203,8 @@ class Layer(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         """``[B, n, width]`` both ways."""
-        parts = (split(part, self.heads) for part in self.ask(h).chunk(3, dim=-1))
-        mixed = nn.functional.scaled_dot_product_attention(*parts).transpose(1, 2).flatten(2)
+        query, key, value = (split(part, self.heads) for part in self.ask(h).chunk(3, dim=-1))
+        mixed = nn.functional.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
         h = self.norms[0]((h + self.combine(mixed)).transpose(1, 2)).transpose(1, 2)
-        return self.norms[1]((h + self.feed(h)).transpose(1, 2)).transpose(1, 2)
+        normed: Tensor = self.norms[1]((h + self.feed(h)).transpose(1, 2))
+        return normed.transpose(1, 2)

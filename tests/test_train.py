@@ -297,6 +297,19 @@ def test_batches_depend_on_seed_and_number_alone_and_parts_make_up_the_whole() -
         assert torch.equal(torch.stack(parts, dim=2).flatten(1), getattr(whole, field))
 
 
+def test_turned_maps_are_the_same_maps_turned() -> None:
+    problem = problems.find("tsp")
+    plain, moved = (
+        draw_batch(problem, Data(sizes=(7,), starts=2, decisions=700, turned=t), 3, 5, 0, 1) for t in (False, True)
+    )
+    pos, there = plain.graph.pos.double(), moved.graph.pos.double()
+    torch.testing.assert_close(torch.cdist(there, there), torch.cdist(pos, pos), atol=1e-5, rtol=0)
+    turns = torch.linalg.lstsq(pos, there).solution
+    angles = torch.atan2(turns[:, 0, 1], turns[:, 0, 0])
+    hands = torch.linalg.det(turns).sign()
+    assert set(hands.tolist()) == {-1.0, 1.0} and angles.min() < -1 and angles.max() > 1
+
+
 def test_rate_warms_up_and_ends_at_zero() -> None:
     module = Reinforce(problems.find("tsp"), recipe(budget={"decisions": 100}, optimizer={"rate": 1.0, "warmup": 1}))
     rates = []
