@@ -28,12 +28,41 @@ def advantages(construction: Construction, n: int) -> Tensor:
     surplus = (expected + expected.roll(-1, dims=0)) / 2 - legs
     to_come = surplus.flip(0).cumsum(dim=0).flip(0)
 
+    return _standardised(construction, to_come)
+
+
+def regret_advantages(construction: Construction, regrets: Tensor, discount: float) -> Tensor:
+    """``[D]`` for the kept decisions in order: how little is regretted from them on, in deviations per instance.
+
+    Regrets are costs shaped by a potential, the length of the best rest known (Ng, Harada & Russell 1999): without a
+    discount they add up to the cost of the solution, up to a constant. As each already holds what it does to all that
+    follows, a discount takes the noise of what follows away and little else.
+
+    Args:
+        regrets: ``[T, P]`` by how much each decision lengthens the best rest known.
+        discount: weight of the next decision's regret, of the one after it squared, and so on; 1 for plain sums.
+    """
+    to_come = torch.empty_like(regrets)
+    following = torch.zeros_like(regrets[0])
+    for time in reversed(range(len(regrets))):
+        to_come[time] = following = -regrets[time] + discount * following
+    row = construction.row
+    instances = int(row.max()) + 1
+    total = regrets.new_zeros(instances).index_add_(0, row, to_come.mean(dim=0))
+    solutions = regrets.new_zeros(instances).index_add_(0, row, torch.ones_like(regrets[0]))
+    return _standardised(construction, to_come - (total / solutions)[row])
+
+
+def _standardised(construction: Construction, gains: Tensor) -> Tensor:
+    """Of ``gains [T, P]`` those of the kept decisions ``[D]``, divided by their root mean square per instance."""
+    row = construction.row
+    instances = int(row.max()) + 1
     index = torch.cat([d.index for d in construction.kept])
     now = torch.cat([torch.full_like(d.index, d.time) for d in construction.kept])
-    weight = torch.cat([d.weight for d in construction.kept]).to(legs.dtype)
-    gain, of = to_come[now, index], row[index]
-    square = legs.new_zeros(instances).index_add_(0, of, weight * gain.square())
-    count = legs.new_zeros(instances).index_add_(0, of, weight)
-    tiny = torch.finfo(legs.dtype).tiny
+    weight = torch.cat([d.weight for d in construction.kept]).to(gains.dtype)
+    gain, of = gains[now, index], row[index]
+    square = gains.new_zeros(instances).index_add_(0, of, weight * gain.square())
+    count = gains.new_zeros(instances).index_add_(0, of, weight)
+    tiny = torch.finfo(gains.dtype).tiny
     deviation = (square / count.clamp(min=tiny)).sqrt()
     return gain / deviation.clamp(min=tiny)[of]

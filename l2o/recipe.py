@@ -58,6 +58,11 @@ class Objective:
     entropy: float = 0.01
     """Reward for the entropy of each decision, in standard deviations of the advantage per nat. Without it the policy
     stops trying anything long before it has learned what there is to learn."""
+    regret: bool = False
+    """Whether a decision is charged with how much it lengthens the best rest that local search knows of, instead of
+    with its leg. Tours only."""
+    discount: float = 1.0
+    """Weight of the next decision's regret, of the one after it squared, and so on."""
     chunk: int = 256
     """Decisions scored at once: bounds the memory."""
 
@@ -161,6 +166,14 @@ class Recipe:
         require(self.objective.keep > 0, f"objective.keep is {self.objective.keep}; it must be positive")
         entropy = self.objective.entropy
         require(entropy >= 0, f"objective.entropy is {entropy}; it must not be negative")
+        require(
+            0 <= self.objective.discount <= 1,
+            f"objective.discount is {self.objective.discount}; it must lie in [0, 1]",
+        )
+        require(
+            self.objective.regret or self.objective.discount == 1,
+            "objective.discount is for regrets; set objective.regret = true or leave it at 1",
+        )
         require(self.objective.chunk >= 1, f"objective.chunk is {self.objective.chunk}; it must be at least 1")
         require(self.method in METHODS, f"method is {self.method!r}; it must be one of {', '.join(METHODS)}")
         require(self.improvement.kicks > 0, f"improvement.kicks is {self.improvement.kicks}; it must be positive")

@@ -5,17 +5,28 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from l2o.advantage import advantages
+from l2o.advantage import advantages, regret_advantages
 from l2o.construct import Construction, construct
 from l2o.data import Batch
+from l2o.improve import regretting
 from l2o.learner import Learner
-from l2o.problems.base import Graph
+from l2o.problems.base import Graph, Problem
+from l2o.recipe import InvalidRecipe, Recipe
+from l2o.regret import regrets
 
 
 class Reinforce(Learner):
     """The roll-out runs without gradient; a random share of its decisions is scored again, with gradient."""
 
     loss = "REINFORCE, shared multi-start baseline, entropy bonus"
+
+    def __init__(self, problem: Problem, recipe: Recipe) -> None:
+        super().__init__(problem, recipe)
+        if recipe.objective.regret and problem.name not in regretting():
+            known = ", ".join(regretting())
+            raise InvalidRecipe(
+                f"objective.regret: regrets are known of {known}, not of {problem.name}; leave it false"
+            )
 
     def training_step(self, batch: Batch, number: int) -> Tensor:
         """One roll-out and the loss whose gradient is the policy gradient."""
@@ -40,7 +51,7 @@ class Reinforce(Learner):
         """Gradient of ``- mean over the decisions of advantage * log-likelihood + bonus * entropy``, estimated from the
         kept ones.
         """
-        gain = advantages(construction, graph.n)
+        gain = self.gains(construction, graph)
         choice = torch.cat([d.choice for d in construction.kept])
         share = torch.cat([d.weight for d in construction.kept]) / construction.nodes.numel()
         bonus = self.recipe.objective.entropy
@@ -53,3 +64,11 @@ class Reinforce(Learner):
 
         views = [d.view for d in construction.kept]
         return self.gradients(graph, type(views[0]).cat(views), loss)
+
+    def gains(self, construction: Construction, graph: Graph) -> Tensor:
+        """``[D]`` advantages of the kept decisions."""
+        objective = self.recipe.objective
+        if not objective.regret:
+            return advantages(construction, graph.n)
+        found = regrets(self.problem, graph, construction, kicks=graph.n)
+        return regret_advantages(construction, found, objective.discount)

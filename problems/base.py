@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -42,6 +43,21 @@ class Graph:
         if demand is None:
             demand = pos.new_zeros(pos.shape[:2])
         return cls(pos.to(dtype), demand.to(torch.float64))
+
+    def instance(self, problem: str, number: int) -> Instance:
+        """One of the instances as if it had been read from a file, in units of the graph."""
+        pos, demand = self.pos[number].double().cpu().numpy(), self.demand[number].cpu().numpy()
+        routing = bool(demand.any())
+        return Instance(
+            name=f"{problem} {number}",
+            problem=problem,
+            metric=f"EUC_{pos.shape[1]}D",
+            rounding="none",
+            ids=np.arange(1, self.n + 1),
+            coords=pos.copy(),
+            demand=demand.copy() if routing else None,
+            capacity=1.0 if routing else None,
+        )
 
     def to(self, device: torch.device | str) -> Graph:
         """The same instances on another device."""

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Protocol, cast
 
 from l2o.improve.cache import folder
-from l2o.problems.instance import Instance, Routes
+from l2o.problems import names
+from l2o.problems.instance import Floats, Instance, Ints, Routes
 
 Report = Callable[[float, Routes], None]
 
@@ -29,6 +30,8 @@ class _Search(Protocol):
     ) -> Routes: ...
 
     def warm_up(self) -> None: ...
+
+    # ``regrets`` is optional, see the function of that name.
 
 
 def _search(problem: str) -> _Search:
@@ -65,6 +68,22 @@ def improve(
         stop=stop,
         iterations=iterations,
     )
+
+
+def regretting() -> list[str]:
+    """The problems whose constructions :func:`regrets` can judge."""
+    return [problem for problem in names() if hasattr(_search(problem), "regrets")]
+
+
+def regrets(instance: Instance, plan: Routes, constructions: Ints) -> Floats:
+    """``[P, T]`` by how much each decision lengthens the best rest that is known.
+
+    ``constructions [P, T + 1]`` are nodes in the order of visiting. The first rest known is ``plan``; it is mended
+    after each decision that departs from it. The sum over a construction is its cost less that of the plan. The
+    instance's problem must be one of :func:`regretting`.
+    """
+    found: Floats = importlib.import_module(f"l2o.improve.{instance.problem}").regrets(instance, plan, constructions)
+    return found
 
 
 def compiled(problem: str) -> bool:

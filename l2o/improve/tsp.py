@@ -6,13 +6,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-from l2o.improve import Report, kernels_tsp, random
+from l2o.improve import Report, kernels_tail, kernels_tsp, random
 from l2o.improve.metric import metric
 from l2o.improve.neighbours import nearest
 from l2o.improve.run import Clock, Found, in_threads
-from l2o.problems.instance import Instance, Routes
+from l2o.problems.instance import Floats, Instance, Ints, Routes
 
 NEIGHBOURS = 10
+MENDING = 8
+"""Near nodes among which a plan is mended."""
 LONGEST = 50
 """Nodes in each of the three stretches that a kick exchanges, at most."""
 HEAT = 1.0
@@ -75,6 +77,20 @@ def improve(
             found(kernels_tsp.best_cost(search), best)
 
     return in_threads(run, threads, routes, cost, report, n)
+
+
+def regrets(instance: Instance, plan: Routes, constructions: Ints) -> Floats:
+    """See :func:`l2o.improve.regrets`."""
+    n = instance.n
+    nodes = np.arange(n)
+    matrix = np.ascontiguousarray(instance.distance(nodes[:, None], nodes))
+    near = nearest(instance, MENDING)
+    assert near is not None
+    result = np.empty((len(constructions), n - 1))
+    path, position, queue = np.empty(n + 1, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
+    tours = np.ascontiguousarray(constructions)
+    kernels_tail.regrets(matrix, near, np.array(plan[0]), tours, path, position, queue, result)
+    return result
 
 
 def warm_up() -> None:

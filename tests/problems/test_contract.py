@@ -23,21 +23,6 @@ def problem(request: pytest.FixtureRequest) -> Problem:
     return problems.find(request.param)
 
 
-def instance_of(problem: Problem, graph: Graph, i: int = 0) -> Instance:
-    """The i-th instance of a graph as if it had been read from a file."""
-    demand = graph.demand[i].numpy().copy()
-    return Instance(
-        name="random",
-        problem=problem.name,
-        metric="EUC_2D",
-        rounding="none",
-        ids=np.arange(1, graph.n + 1),
-        coords=graph.pos[i].numpy().astype(np.float64),
-        demand=demand if demand.any() else None,
-        capacity=1.0 if demand.any() else None,
-    )
-
-
 def random_play(problem: Problem, graph: Graph, seed: int, first: int | None = None) -> tuple[Routes, float]:
     """Routes of a random construction in the first instance and the length it added up."""
     generator = torch.Generator().manual_seed(seed)
@@ -65,7 +50,7 @@ def test_random_play_ends_in_a_feasible_solution_whose_cost_is_what_it_added_up(
 ) -> None:
     graph = problem.sample(torch.Generator().manual_seed(1), 2, 25, distribution)
     graph = Graph(graph.pos.double(), graph.demand)
-    instance = instance_of(problem, graph)
+    instance = graph.instance(problem.name, 0)
     for seed in range(5):
         routes, total = random_play(problem, graph, seed)
         assert problem.check(instance, routes) == pytest.approx(total, rel=1e-12)
@@ -80,7 +65,7 @@ def test_every_start_is_a_start(name: str, seed: int, n: int, count: int) -> Non
     graph = problem.sample(torch.Generator().manual_seed(seed), 1, n, "mixed")
     starts = problem.starts(graph, count)
     assert starts.shape == (1, count) and len(set(starts[0].tolist())) == count
-    instance = instance_of(problem, graph)
+    instance = graph.instance(problem.name, 0)
     for first in starts[0].tolist():
         routes, _ = random_play(problem, graph, seed % 1000, first)
         problem.check(instance, routes)
@@ -101,12 +86,12 @@ def test_cost_is_the_same_wherever_the_map_lies(problem: Problem) -> None:
     graph = problem.sample(torch.Generator().manual_seed(1), 1, 25, "uniform")
     routes, total = random_play(problem, Graph(graph.pos.double(), graph.demand), 0)
     moved = Graph((graph.pos.double() + 1e6).flip(-1), graph.demand)
-    assert problem.check(instance_of(problem, moved), routes) == pytest.approx(total, rel=1e-8)
+    assert problem.check(moved.instance(problem.name, 0), routes) == pytest.approx(total, rel=1e-8)
 
 
 def test_broken_solutions_are_refused_with_a_reason(problem: Problem) -> None:
     graph = problem.sample(torch.Generator().manual_seed(1), 1, 12, "uniform")
-    instance = instance_of(problem, graph)
+    instance = graph.instance(problem.name, 0)
     routes, _ = random_play(problem, graph, 0)
     longest = max(routes, key=len)
     rest = tuple(r for r in routes if r is not longest)

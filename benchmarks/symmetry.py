@@ -1,0 +1,229 @@
+"""Does symmetry by construction learn from fewer examples? Learning curves of policies that differ in it.
+
+``python benchmarks/symmetry.py [--problem tsp] [--minutes 10] [--seeds 5] [--side-by-side 2] [--arm NAME]...`` trains
+every arm on uniform maps of 50 nodes from scratch, first with three learning rates and one seed each, then with the
+best of them and more seeds, each run on one thread. Runs are kept in ``benchmarks/results/symmetry/``; what is finished
+is not repeated. Then it prints tables in Markdown and writes plots to ``docs/``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+
+from l2o import problems
+from l2o import recipe as recipes
+from l2o.construct import construct
+from l2o.heuristics import nearest_neighbour
+from l2o.improve import improve
+from l2o.models.base import Policy
+from l2o.problems.base import Graph, Problem
+from l2o.train import train
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "symmetry"
+DOCS = ROOT / "docs"
+
+ATTENTION = {"kind": "attention"}
+ARMS: dict[str, dict[str, Any]] = {
+    "invariant": {},
+    "raw coordinates": {"model": {"raw": True}},
+    "raw, turned maps": {"model": {"raw": True}, "data": {"turned": True}},
+    "EGNN, encoded once": {"model": {**ATTENTION, "encoder": "egnn", "width": 64, "hidden": 32}},
+    "attention model": {"model": ATTENTION},
+}
+AUGMENTED = {"raw coordinates", "raw, turned maps", "attention model"}
+"""Arms to which eight turned and mirrored copies of a map are eight maps."""
+RATES = (3e-4, 1e-3, 3e-3)
+NODES, MAPS_MEASURED, STARTS = 50, 100, 16
+TARGETS = (5.0, 3.0, 2.0)
+
+
+def references(problem: Problem, graph: Graph, kicks: int) -> Tensor:
+    """``[B]`` costs of long local searches: optimal for all but a few maps of 50 nodes."""
+    costs = []
+    for i in range(len(graph.pos)):
+        instance = graph.instance(problem.name, i)
+        routes = improve(instance, nearest_neighbour(instance), deadline=math.inf, seed=0, iterations=kicks)
+        costs.append(problem.cost(instance, routes))
+    return torch.tensor(costs, dtype=torch.float64)
+
+
+EIGHT = [
+    torch.tensor(rows, dtype=torch.float32)
+    for rows in (
+        [[1, 0], [0, 1]], [[0, -1], [1, 0]], [[-1, 0], [0, -1]], [[0, 1], [-1, 0]],
+        [[-1, 0], [0, 1]], [[0, 1], [1, 0]], [[1, 0], [0, -1]], [[0, -1], [-1, 0]],
+    )
+]  # fmt: skip
+"""The symmetries of the square."""
+
+
+@torch.no_grad()
+def gaps(
+    problem: Problem, policy: Policy[Any], graph: Graph, reference: Tensor, *, starts: int = 1, copies: int = 1
+) -> float:
+    """Mean percent above ``reference [B]`` of the best greedy construction over ``starts`` and turned copies."""
+    row = torch.arange(len(graph.pos)).repeat_interleave(starts)
+    best = torch.full((len(graph.pos),), torch.inf, dtype=torch.float64)
+    for turn in EIGHT[:copies]:
+        seen = Graph(graph.pos @ turn.to(graph.pos.dtype), graph.demand) if copies > 1 else graph
+        made = construct(problem, policy, seen, row, problem.starts(graph, starts).flatten())
+        assert made is not None
+        best = best.minimum(made.cost.double().view(-1, starts).amin(dim=1))
+    return float(((best / reference - 1) * 100).mean())
+
+
+class Measure(Callback):
+    """Gaps of the averaged weights at every validation, written to ``curve.json``."""
+
+    def __init__(self, problem: Problem, folder: Path, *, augmented: bool) -> None:
+        self.problem, self.folder, self.augmented = problem, folder, augmented
+        self.graph = problem.sample(torch.Generator().manual_seed(31_000), MAPS_MEASURED, NODES, "uniform")
+        self.reference = references(problem, self.graph, 3_000)
+        self.points: list[dict[str, float]] = []
+
+    def on_validation_end(self, trainer: Any, module: Any) -> None:
+        policy = cast(Policy[Any], module.averaged.module)
+        point = {"minutes": float(module.seconds) / 60, "instances": int(module.instances)}
+        point["one"] = gaps(self.problem, policy, self.graph, self.reference)
+        point["starts"] = gaps(self.problem, policy, self.graph, self.reference, starts=STARTS)
+        if self.augmented:
+            point["eight"] = gaps(self.problem, policy, self.graph, self.reference, copies=8)
+        self.points.append(point)
+        (self.folder / "curve.json").write_text(json.dumps(self.points))
+
+
+def folder_of(problem: str, arm: str, rate: float, seed: int, minutes: float) -> Path:
+    """Where one run is kept."""
+    return RESULTS / f"{problem}-{arm.replace(' ', '-').replace(',', '')}-{rate:g}-{seed}-{minutes:g}min"
+
+
+def run(problem: str, arm: str, rate: float, seed: int, minutes: float) -> None:
+    """Train one arm once."""
+    folder = folder_of(problem, arm, rate, seed, minutes)
+    settings: dict[str, Any] = {
+        "problem": problem,
+        "seed": seed,
+        "precision": "32",
+        "model": ARMS[arm].get("model", {}),
+        "data": {"sizes": [NODES], "uniform": 1.0, "starts": STARTS, **ARMS[arm].get("data", {})},
+        "optimizer": {"rate": rate},
+        "budget": {"minutes": minutes},
+        "validation": {"every": minutes / 20},
+    }
+    rules = problems.find(problem)
+    measure = Measure(rules, folder, augmented=arm in AUGMENTED)
+    train(recipes.from_dict(settings), folder, threads=1, quiet=True, callbacks=[measure])
+    (folder / "done").touch()
+
+
+def launch(problem: str, arm: str, rate: float, seed: int, minutes: float) -> list[dict[str, float]]:
+    """The curve of one run, from a process of its own unless it is there already."""
+    folder = folder_of(problem, arm, rate, seed, minutes)
+    if not (folder / "done").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        words = [sys.executable, __file__, "--run", json.dumps([problem, arm, rate, seed, minutes])]
+        subprocess.run(words, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=True, cwd=ROOT)
+        print(f"trained {folder.name}", file=sys.stderr, flush=True)
+    return cast(list[dict[str, float]], json.loads((folder / "curve.json").read_text()))
+
+
+def quartiles(values: list[float]) -> tuple[float, float, float]:
+    """Lower quartile, median, upper quartile."""
+    low, middle, high = np.percentile(values, [25, 50, 75])
+    return float(low), float(middle), float(high)
+
+
+def needed(curve: list[dict[str, float]], key: str, target: float) -> float:
+    """Instances seen when the gap ``key`` first is at most ``target``; infinite if it never was."""
+    return next((point["instances"] for point in curve if point[key] <= target), math.inf)
+
+
+def plot(curves: dict[str, list[list[dict[str, float]]]], key: str, axis: str, path: Path) -> None:
+    """Median and quartiles over the seeds, against instances or minutes."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
+    for arm, runs in curves.items():
+        if not all(key in point for curve in runs for point in curve):
+            continue
+        length = min(map(len, runs))
+        along = [statistics.median(curve[i][axis] for curve in runs) for i in range(length)]
+        low, middle, high = zip(*(quartiles([curve[i][key] for curve in runs]) for i in range(length)), strict=True)
+        (line,) = axes.plot(along, middle, label=arm)
+        axes.fill_between(along, low, high, alpha=0.2, color=line.get_color())
+    axes.set(xlabel=axis, ylabel="gap, %", yscale="log", xscale="log" if axis == "instances" else "linear")
+    axes.grid(alpha=0.3, which="both")
+    axes.legend()
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+
+
+def report(problem: str, curves: dict[str, list[list[dict[str, float]]]], rates: dict[str, float]) -> None:
+    """Tables in Markdown and plots."""
+    DOCS.mkdir(exist_ok=True)
+    for axis in ("instances", "minutes"):
+        plot(curves, "one", axis, DOCS / f"symmetry-{problem}-{axis}.png")
+    kinds = {"one": "one start", "starts": f"best of {STARTS} starts", "eight": "best of 8 turned copies"}
+    print("| arm | rate | seeds | instances | " + " | ".join(kinds.values()) + " |\n" + "|---" * (4 + len(kinds)) + "|")
+    for arm, runs in curves.items():
+        seen = statistics.median(curve[-1]["instances"] for curve in runs)
+        cells = []
+        for key in kinds:
+            ends = [curve[-1][key] for curve in runs if key in curve[-1]]
+            cells.append("{1:.2f} ({0:.2f}-{2:.2f})".format(*quartiles(ends)) if ends else "the same as one")
+        print(f"| {arm} | {rates[arm]:g} | {len(runs)} | {seen:,.0f} | " + " | ".join(cells) + " |")
+    for key in ("one", "starts"):
+        print(f"\nInstances until the gap ({kinds[key]}) is at most so many percent, median over the seeds:\n")
+        print("| arm | " + " | ".join(f"{target:g}" for target in TARGETS) + " |\n" + "|---" * (1 + len(TARGETS)) + "|")
+        for arm, runs in curves.items():
+            medians = [statistics.median(needed(curve, key, target) for curve in runs) for target in TARGETS]
+            cells = ["not reached" if math.isinf(median) else f"{median:,.0f}" for median in medians]
+            print(f"| {arm} | " + " | ".join(cells) + " |")
+
+
+def main() -> None:
+    """Train what is missing; tables and plots."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--problem", default="tsp")
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--side-by-side", type=int, default=2)
+    parser.add_argument("--arm", action="append", choices=list(ARMS), help="repeatable; default: all")
+    parser.add_argument("--run", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.run:
+        run(*json.loads(options.run))
+        return
+    problem, minutes, arms = options.problem, options.minutes, options.arm or list(ARMS)
+    with ThreadPoolExecutor(options.side_by_side) as pool:
+        trials = [(arm, rate) for arm in arms for rate in RATES]
+        found = list(pool.map(lambda trial: launch(problem, *trial, 0, minutes), trials))
+        ends = dict(zip(trials, (curve[-1]["one"] for curve in found), strict=True))
+        rates = {arm: min(RATES, key=lambda rate, arm=arm: ends[arm, rate]) for arm in arms}  # type: ignore[misc]
+        runs = [(arm, rates[arm], seed) for arm in arms for seed in range(options.seeds)]
+        made = list(pool.map(lambda one: launch(problem, *one, minutes), runs))
+    curves = {arm: [curve for one, curve in zip(runs, made, strict=True) if one[0] == arm] for arm in arms}
+    report(problem, curves, rates)
+
+
+if __name__ == "__main__":
+    main()
