@@ -33,6 +33,8 @@ class Construction:
     """``[T + 1, P]`` length of each decision and of the way home, from the start state on."""
     kept: list[Decision]
     """Decisions set aside for learning."""
+    doubt: float = math.nan
+    """Mean of 1 - p over all decisions, each taken with probability p; NaN where none is set aside for learning."""
 
     @property
     def cost(self) -> Tensor:
@@ -91,6 +93,7 @@ def construct(
     moves = row.new_empty(steps, len(row))
     legs = graph.pos.new_empty(steps + 1, len(row))
     kept: list[Decision] = []
+    doubts = []
     for time in range(steps):
         if stop is not None and stop(time):
             return None
@@ -104,12 +107,13 @@ def construct(
         )
         if lots is not None:
             doubt = 1 - logits.float().softmax(dim=1).gather(1, choice.unsqueeze(1)).squeeze(1)
+            doubts.append(doubt.mean())
             chance = (keep * doubt).clamp(max=1)
             index = (lots[time] < chance).nonzero().squeeze(1)
             kept.append(Decision(time, index, view[index], choice[index], 1 / chance[index]))
         state = problem.step(graph, state, nodes[time], moves[time])
     legs[steps] = problem.closing(graph, state)
-    return Construction(row, first, nodes, moves, legs, kept)
+    return Construction(row, first, nodes, moves, legs, kept, float(torch.stack(doubts).mean()) if doubts else math.nan)
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,9 @@ class Objective:
     entropy: float = 0.01
     """Reward for the entropy of each decision, in standard deviations of the advantage per nat. Without it the policy
     stops trying anything long before it has learned what there is to learn."""
+    doubt: float = 0.0
+    """What the mean of 1 - p over the decisions must not fall below: the reward for entropy is raised while that is
+    lower, and lowered again while it is higher, down to ``entropy``. 0: the reward stays as it is."""
     regret: bool = False
     """Whether a decision is charged with how much it lengthens the best rest that local search knows of, instead of
     with its leg. Tours only."""
@@ -173,6 +176,13 @@ class Recipe:
         require(
             self.objective.regret or self.objective.discount == 1,
             "objective.discount is for regrets; set objective.regret = true or leave it at 1",
+        )
+        require(
+            0 <= self.objective.doubt < 1, f"objective.doubt is {self.objective.doubt}; it must lie between 0 and 1"
+        )
+        require(
+            self.objective.doubt == 0 or entropy > 0,
+            "objective.entropy is 0; it must be positive for objective.doubt to steer it",
         )
         require(self.objective.chunk >= 1, f"objective.chunk is {self.objective.chunk}; it must be at least 1")
         require(self.method in METHODS, f"method is {self.method!r}; it must be one of {', '.join(METHODS)}")

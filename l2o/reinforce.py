@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -14,6 +16,9 @@ from l2o.problems.base import Graph, Problem
 from l2o.recipe import InvalidRecipe, Recipe
 from l2o.regret import regrets
 
+STEP, MOST = 0.05, 1.0
+"""By how much the logarithm of the reward for entropy may change in one step, and how large the reward may become."""
+
 
 class Reinforce(Learner):
     """The roll-out runs without gradient; a random share of its decisions is scored again, with gradient."""
@@ -22,6 +27,8 @@ class Reinforce(Learner):
 
     def __init__(self, problem: Problem, recipe: Recipe) -> None:
         super().__init__(problem, recipe)
+        self.register_buffer("bonus", torch.tensor(recipe.objective.entropy, dtype=torch.float64))
+        self.bonus: Tensor
         if recipe.objective.regret and problem.name not in regretting():
             known = ", ".join(regretting())
             raise InvalidRecipe(
@@ -44,7 +51,9 @@ class Reinforce(Learner):
         assert construction is not None
         gradients = self.policy_gradient(construction, batch.graph)
         self.count(construction.nodes.numel(), batch)
+        self.steer(float(self.trainer.strategy.reduce(torch.tensor(construction.doubt), reduce_op="mean")))
         self.log("cost", construction.cost.mean(), prog_bar=True)
+        self.log_dict({"doubt": construction.doubt, "bonus": self.bonus.float()})
         return self.linear(gradients)
 
     def policy_gradient(self, construction: Construction, graph: Graph) -> list[Tensor]:
@@ -54,7 +63,7 @@ class Reinforce(Learner):
         gain = self.gains(construction, graph)
         choice = torch.cat([d.choice for d in construction.kept])
         share = torch.cat([d.weight for d in construction.kept]) / construction.nodes.numel()
-        bonus = self.recipe.objective.entropy
+        bonus = float(self.bonus)
 
         def loss(logs: Tensor, part: Tensor) -> Tensor:
             chosen = logs.gather(1, choice[part].unsqueeze(1)).squeeze(1)
@@ -64,6 +73,17 @@ class Reinforce(Learner):
 
         views = [d.view for d in construction.kept]
         return self.gradients(graph, type(views[0]).cat(views), loss)
+
+    def steer(self, doubt: float) -> None:
+        """Raise the reward for entropy where the policy doubts too little, lower it again where it doubts enough.
+
+        A policy that is certain of everything has nothing left to compare and learns no more; how large a reward keeps
+        it from that hangs on the problem, the batch and the credit.
+        """
+        target = self.recipe.objective.doubt
+        if target > 0:
+            self.bonus *= math.exp(STEP * max(-1.0, min(1.0, 1 - doubt / target)))
+            self.bonus.clamp_(min=self.recipe.objective.entropy, max=MOST)
 
     def gains(self, construction: Construction, graph: Graph) -> Tensor:
         """``[D]`` advantages of the kept decisions."""

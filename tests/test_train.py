@@ -203,6 +203,21 @@ def test_entropy_bonus_adds_the_slope_of_the_mean_entropy() -> None:
     assert max(float(slope.abs().max()) for slope in slopes) > 1e-3
 
 
+def test_the_reward_for_entropy_is_raised_where_there_is_too_little_doubt(tmp_path: Path) -> None:
+    ends = {}
+    for target in (0.02, 0.5):
+        objective = {"doubt": target, "entropy": 0.01}
+        loaded = recipe(objective=objective, budget={"decisions": 4000}, optimizer={"rate": 1e-2})
+        folder = train(loaded, tmp_path / str(target), quiet=True)
+        (log,) = folder.glob("csv/*/metrics.csv")
+        ends[target] = [row for row in csv.DictReader(log.read_text().splitlines()) if row["bonus"]][-1]
+    assert 0.0099 < float(ends[0.02]["bonus"]) < float(ends[0.5]["bonus"])
+    module = Reinforce(problems.find("tsp"), loaded)
+    for doubt, power in ((0.9, 0.0), (0.25, 0.025), (0.5, 0.025), (0.0, 0.075), (0.75, 0.05), (1.0, 0.0)):
+        module.steer(doubt)
+        assert float(module.bonus) == pytest.approx(0.01 * math.exp(power), rel=1e-6)
+
+
 def test_compiled_training_is_the_same_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the compiler reads the network; machine code would take a C++ compiler and minutes."""
     plain = train(recipe(budget={"decisions": 300}), tmp_path / "plain", quiet=True)
