@@ -218,7 +218,7 @@ def main() -> None:
         trials = [(arm, rate) for arm in arms for rate in RATES]
         found = list(pool.map(lambda trial: launch(problem, *trial, 0, minutes), trials))
         ends = dict(zip(trials, (curve[-1]["one"] for curve in found), strict=True))
-        rates = {arm: min(RATES, key=lambda rate, arm=arm: ends[arm, rate]) for arm in arms}  # type: ignore[misc]
+        rates = {arm: min((ends[arm, rate], rate) for rate in RATES)[1] for arm in arms}
         runs = [(arm, rates[arm], seed) for arm in arms for seed in range(options.seeds)]
         made = list(pool.map(lambda one: launch(problem, *one, minutes), runs))
     curves = {arm: [curve for one, curve in zip(runs, made, strict=True) if one[0] == arm] for arm in arms}

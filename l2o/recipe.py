@@ -131,7 +131,7 @@ class Recipe:
     precision: str = "bf16"
     """Of the network's matrix products: ``bf16`` (autocast) or ``32``."""
     compile: bool = False
-    """Compile the network for the roll-out on a CPU (``torch.compile``, which takes a C++ compiler)."""
+    """Compile the network on a CPU (``torch.compile``, which takes a C++ compiler)."""
     model: Any = field(default_factory=local.Config)
     """The ``Config`` of a module in ``models/``, which its key ``kind`` names."""
     data: Data = field(default_factory=Data)

@@ -12,10 +12,11 @@ import math
 import torch
 from torch import Tensor
 
-from l2o.construct import Construction, construct, follow
+from l2o.construct import Construction, construct
 from l2o.data import Batch
 from l2o.improve import improve
 from l2o.learner import Learner
+from l2o.lesson import follow
 from l2o.problems.base import Plan
 from l2o.problems.instance import Instance, Routes
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from l2o.problems.instance import Instance, Routes
+from l2o.problems.instance import Floats, Instance, Routes
 
 Improve = Callable[[Instance, Routes], Routes]
 """A search: routes in, routes that are not worse out."""
@@ -58,6 +58,12 @@ class Graph:
             demand=demand.copy() if routing else None,
             capacity=1.0 if routing else None,
         )
+
+    def matrix(self, number: int, nodes: list[int]) -> Floats:
+        """``[m, m]`` distances between some nodes of one of the instances."""
+        points = self.pos[number, nodes].double().cpu()
+        distances: Floats = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist").numpy()
+        return distances
 
     def to(self, device: torch.device | str) -> Graph:
         """The same instances on another device."""

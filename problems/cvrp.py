@@ -128,14 +128,13 @@ class CVRP:
         at_depot = (t for t in range(begin, len(nodes)) if moves[t] == VIA_DEPOT or (t == 0 and first == 0))
         begin = next(at_depot, len(nodes))
         members = [0, *nodes[begin:]]
-        points = graph.pos[row, members].double()
         instance = Instance(
             "tail",
             self.name,
             "EXPLICIT",
             "none",
             np.arange(len(members)),
-            matrix=torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist").numpy(),
+            matrix=graph.matrix(row, members),
             demand=graph.demand[row, members].numpy(),
             capacity=1.0,
         )

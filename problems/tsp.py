@@ -82,8 +82,7 @@ class TSP:
     ) -> Plan:
         """The path from the current node to the first one, made a tour by a node that only these two can reach."""
         path = [nodes[begin - 1], *nodes[begin:], first] if begin else [first, *nodes]
-        points = graph.pos[row, path].double()
-        matrix = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist").numpy()
+        matrix = graph.matrix(row, path)
         if begin:
             matrix = np.pad(matrix, ((0, 1), (0, 1)), constant_values=_FAR * max(1.0, matrix.max()))
             matrix[-1, [0, -2, -1]] = matrix[[0, -2, -1], -1] = 0.0

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from l2o import problems
 from l2o.advantage import advantages
-from l2o.construct import Construction, Decision, construct, construct_in_threads, draw, follow
+from l2o.construct import Construction, Decision, construct, construct_in_threads, draw
+from l2o.lesson import follow
 from l2o.models.local import Config, Policy
 from l2o.models.patch import Patch
 from l2o.problems.base import Graph, Plan, Problem, State
