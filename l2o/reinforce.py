@@ -29,6 +29,8 @@ class Reinforce(Learner):
         super().__init__(problem, recipe)
         self.register_buffer("bonus", torch.tensor(recipe.objective.entropy, dtype=torch.float64))
         self.bonus: Tensor
+        if recipe.objective.regret:
+            self.loss = "REINFORCE on regrets against local search, entropy bonus"
         if recipe.objective.regret and problem.name not in regretting():
             known = ", ".join(regretting())
             raise InvalidRecipe(

@@ -145,6 +145,11 @@ def test_it_learns_from_its_own_improved_solutions(name: str, monkeypatch: pytes
     assert min(costs[-5:]) < costs[0] * 0.97
 
 
+def test_the_record_says_when_regrets_were_the_costs(tmp_path: Path) -> None:
+    folder = train(recipe(objective={"regret": True, "discount": 0.9}), tmp_path / "run", quiet=True)
+    assert "regrets against local search" in checkpoint.load(str(folder)).record["loss"]
+
+
 def test_weights_can_begin_with_others(tmp_path: Path) -> None:
     first = train(recipe(), tmp_path / "first", quiet=True)
     after = recipe(method="self_improvement", weights=str(first), budget={"decisions": 300}, optimizer={"rate": 1e-9})
