@@ -7,6 +7,9 @@ from torch import Tensor
 
 from l2o.construct import Construction
 
+ROUNDING = 1e-4
+"""Deviations below this, in units of the graph, are rounding: to divide by them would teach noise, or overflow."""
+
 
 def advantages(construction: Construction, n: int) -> Tensor:
     """``[D]`` for the kept decisions in order: how much cheaper than expected, in standard deviations per instance.
@@ -65,4 +68,4 @@ def _standardised(construction: Construction, gains: Tensor) -> Tensor:
     count = gains.new_zeros(instances).index_add_(0, of, weight)
     tiny = torch.finfo(gains.dtype).tiny
     deviation = (square / count.clamp(min=tiny)).sqrt()
-    return gain / deviation.clamp(min=tiny)[of]
+    return gain / deviation.clamp(min=ROUNDING)[of]

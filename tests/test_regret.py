@@ -87,6 +87,12 @@ def test_an_optimal_tour_regrets_nothing_in_either_direction() -> None:
     assert regrets(problems.find("tsp"), graph, both, kicks=100).abs().max() < 1e-12
 
 
+def test_rounding_errors_in_place_of_regrets_earn_nothing() -> None:
+    _, made = rolled_out(10)
+    noise = 1e-25 * torch.rand(made.nodes.shape, generator=torch.Generator().manual_seed(0))
+    assert regret_advantages(made, noise, 0.9).abs().max() < 1e-15
+
+
 def test_advantages_of_regrets_are_discounted_sums_less_their_mean() -> None:
     _, made = rolled_out(9)
     found = torch.rand(8, 12, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
