@@ -37,9 +37,11 @@ class Learner(lightning.LightningModule):
         self.register_buffer("decisions", torch.zeros((), dtype=torch.int64))
         self.register_buffer("instances", torch.zeros((), dtype=torch.int64))
         self.register_buffer("seconds", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("skipped", torch.zeros((), dtype=torch.int64))
         self.decisions: Tensor
         self.instances: Tensor
         self.seconds: Tensor
+        self.skipped: Tensor
         self._clock: float | None = None
 
     def progress(self) -> float:
@@ -120,6 +122,14 @@ class Learner(lightning.LightningModule):
         world = self.trainer.world_size
         self.decisions += decisions * world
         self.instances += len(batch.graph.pos) * world
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """A batch whose gradient is not finite teaches nothing, and one step along it would lose all the others."""
+        slopes = [p.grad for p in self.policy.parameters() if p.grad is not None]
+        if not all(bool(slope.isfinite().all()) for slope in slopes):
+            self.skipped += 1
+            for slope in slopes:
+                slope.zero_()
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, number: int) -> None:
         """Average the weights, set the next rate, stop when the budget is spent."""

@@ -16,7 +16,7 @@ from l2o.problems.base import Graph, Problem
 from l2o.recipe import InvalidRecipe, Recipe
 from l2o.regret import regrets
 
-STEP, MOST = 0.05, 1.0
+STEP, MOST = 0.05, 0.2
 """By how much the logarithm of the reward for entropy may change in one step, and how large the reward may become."""
 
 

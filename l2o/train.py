@@ -162,6 +162,7 @@ class Keeper(Callback):
             "instances": int(module.instances),
             "decisions": int(module.decisions),
             "steps": int(module.averaged.n_averaged),
+            "skipped": int(module.skipped),
             **gaps,
         }
         self.curve = [p for p in self.curve if p["steps"] < point["steps"]] + [point]
@@ -170,7 +171,7 @@ class Keeper(Callback):
             "loss": module.loss,
             **point,
             "seed": self.recipe.seed,
-            "hardware": self._hardware(module.device),
+            "hardware": self._hardware(module.device, trainer.world_size),
             "versions": machine.versions(),
             "commit": self.commit,
             **({"before": self.before} if self.before else {}),
@@ -179,10 +180,10 @@ class Keeper(Callback):
         checkpoint.save(self.folder, cast(Policy[Any], module.averaged.module), self.recipe, record)
 
     @staticmethod
-    def _hardware(device: torch.device) -> str:
+    def _hardware(device: torch.device, processes: int) -> str:
         if device.type == "cuda":
             return f"{torch.cuda.get_device_name(device)}; {machine.hardware()}"
-        return f"{machine.hardware()}, {torch.get_num_threads()} of them used"
+        return f"{machine.hardware()}, {processes * torch.get_num_threads()} of them used"
 
     def _save_state(self, trainer: lightning.Trainer) -> None:
         self.saved = time.monotonic()

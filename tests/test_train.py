@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import math
 import os
@@ -22,6 +23,7 @@ from l2o import checkpoint, problems, validation
 from l2o.construct import Construction, construct
 from l2o.data import Batch, draw_batch
 from l2o.models.patch import Patch
+from l2o.problems.base import Graph
 from l2o.recipe import Data, InvalidRecipe, Recipe, from_dict
 from l2o.reinforce import Reinforce
 from l2o.self_improvement import SelfImprovement
@@ -180,6 +182,18 @@ def one_gradient(loaded: Recipe) -> tuple[Reinforce, Construction, list[torch.Te
     made = construct(problem, module.policy, batch.graph, batch.row, batch.first, noise=batch.noise, lots=batch.lots)
     assert made is not None
     return module, made, module.policy_gradient(made, batch.graph)
+
+
+def test_a_gradient_that_is_not_finite_is_skipped_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gains, calls = Reinforce.gains, itertools.count()
+
+    def sometimes_infinite(self: Reinforce, construction: Construction, graph: Graph) -> torch.Tensor:
+        return gains(self, construction, graph) * (math.inf if next(calls) == 1 else 1.0)
+
+    monkeypatch.setattr(Reinforce, "gains", sometimes_infinite)
+    loaded = checkpoint.load(str(train(recipe(), tmp_path / "run", quiet=True)))
+    assert loaded.record["skipped"] == 1 < loaded.record["steps"]
+    assert all(bool(tensor.isfinite().all()) for tensor in loaded.policy.state_dict().values())
 
 
 def test_chunks_and_encoder_do_not_change_the_gradient() -> None:
