@@ -69,8 +69,9 @@ class Reinforce(Learner):
 
         def loss(logs: Tensor, part: Tensor) -> Tensor:
             chosen = logs.gather(1, choice[part].unsqueeze(1)).squeeze(1)
-            # What is forbidden has no probability and no logarithm of one.
-            entropy = -(logs.exp() * logs.clamp(min=torch.finfo(logs.dtype).min)).sum(dim=1)
+            # What is forbidden has no probability and no logarithm of one. Bounds below -104 will do, where exp is 0;
+            # the lowest number of all would make the slope infinite under large weights, and infinity times zero NaN.
+            entropy = -(logs.exp() * logs.clamp(min=-1000)).sum(dim=1)
             return -((chosen * gain[part] + bonus * entropy) * share[part]).sum()
 
         views = [d.view for d in construction.kept]

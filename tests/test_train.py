@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import itertools
 import json
 import math
@@ -220,6 +221,14 @@ def test_entropy_bonus_adds_the_slope_of_the_mean_entropy() -> None:
     for without, with_bonus, slope in zip(*gradients, slopes, strict=True):
         torch.testing.assert_close(with_bonus - without, -0.5 * slope, atol=1e-5, rtol=1e-3)
     assert max(float(slope.abs().max()) for slope in slopes) > 1e-3
+
+
+def test_the_slope_of_the_entropy_is_finite_under_any_weight() -> None:
+    module, made, _ = one_gradient(recipe(objective={"entropy": 0.5}))
+    assert any(not cast(Patch, d.view).allowed.all() for d in made.kept), "some choices are forbidden"
+    heavy = dataclasses.replace(made, kept=[dataclasses.replace(d, weight=d.weight * 1e9) for d in made.kept])
+    batch = draw_batch(module.problem, Data(sizes=(9,), starts=4, decisions=200), 0, 0, 0, 1)
+    assert all(bool(slope.isfinite().all()) for slope in module.policy_gradient(heavy, batch.graph))
 
 
 def test_the_reward_for_entropy_is_raised_where_there_is_too_little_doubt(tmp_path: Path) -> None:
