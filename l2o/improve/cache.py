@@ -24,10 +24,12 @@ def folder() -> Path | None:
     """The folder, made if need be; None where it cannot be written, and then nothing is kept.
 
     Its name holds a digest of the sources of this package: numba notices a change of a kernel's own file, but not of
-    the files whose functions it calls. ``NUMBA_CACHE_DIR`` overrides the place.
+    the files whose functions it calls. Where they lie and since when is part of it, as numba compiles anew for another
+    installation. ``NUMBA_CACHE_DIR`` overrides the place.
     """
     digest = hashlib.sha256(f"{version('numba')} {sys.version}".encode())
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    for source in sorted(Path(__file__).resolve().parent.glob("*.py")):
+        digest.update(f"{source} {source.stat().st_mtime_ns}".encode())
         digest.update(source.read_bytes())
     try:
         root = Path(os.environ.get("NUMBA_CACHE_DIR") or _user_cache() / "l2o")

@@ -1,6 +1,7 @@
 """Kernels are compiled once per machine, wherever the user's cache is, and work where nothing can be kept."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,17 @@ def test_an_unwritable_cache_is_done_without(tmp_path: Path) -> None:
 def test_the_second_process_finds_what_the_first_compiled(tmp_path: Path) -> None:
     assert run(WARM, tmp_path) == ["False", "True", "1", "0"]
     assert run(WARM, tmp_path) == ["True", "True", "0", "1"]
+
+
+def test_another_installation_does_not_take_this_one_for_its_own(tmp_path: Path) -> None:
+    shutil.copytree(Path(__file__).parents[2] / "l2o", tmp_path / "l2o")
+    code = "from l2o.improve import cache; print(cache.__file__, cache.folder())"
+    found = [
+        subprocess.run([sys.executable, "-c", code], cwd=place, capture_output=True, text=True, check=True)
+        for place in (tmp_path, Path(__file__).parents[2])
+    ]
+    (there, its), (here, own) = (done.stdout.split() for done in found)
+    assert there != here and its != own
 
 
 def test_searches_and_numba_are_not_loaded_before_they_are_used() -> None:
