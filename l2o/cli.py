@@ -248,6 +248,7 @@ def train(
     from pathlib import Path
 
     from l2o import recipe as recipes
+    from l2o.train import RESUME
     from l2o.train import train as run
 
     folder = Path(output) if output else Path("runs") / Path(recipe).stem
@@ -255,7 +256,11 @@ def train(
     try:
         run(loaded, folder, resume=resume, device=device, processes=processes, threads=threads, quiet=quiet)
     except KeyboardInterrupt:
-        print(f"state saved in {folder}; continue with --resume", file=sys.stderr)
+        saved = (folder / RESUME).is_file()
+        print(
+            f"state saved in {folder}; continue with --resume" if saved else "stopped before anything was learned",
+            file=sys.stderr,
+        )
         raise
     print(f"weights in {folder}; try: l2o solve FILE --model {folder}")
 

@@ -56,7 +56,7 @@ def train(
 
     Raises:
         InvalidRecipe: ``folder`` holds another run, or none to resume from.
-        KeyboardInterrupt: Ctrl-C or SIGTERM, once the state is saved.
+        KeyboardInterrupt: Ctrl-C or SIGTERM, once the state is saved; in the first batch there is none.
     """
     state = folder / RESUME
     if resume and not state.is_file():
@@ -94,7 +94,12 @@ def train(
         use_distributed_sampler=False,
     )
     with interrupt:
-        trainer.fit(module, datamodule=data, ckpt_path=state if resume else None, weights_only=True)
+        try:
+            trainer.fit(module, datamodule=data, ckpt_path=state if resume else None, weights_only=True)
+        except Exception:
+            # Ctrl-C reaches the C++ compiler too, if it is at work; that it then fails is no error of its own.
+            if not interrupt():
+                raise
     if interrupt():
         raise KeyboardInterrupt
     trainer.validate(module, datamodule=data, verbose=False)

@@ -197,6 +197,19 @@ def test_a_gradient_that_is_not_finite_is_skipped_and_counted(tmp_path: Path, mo
     assert all(bool(tensor.isfinite().all()) for tensor in loaded.policy.state_dict().values())
 
 
+def test_what_fails_because_of_an_interrupt_is_the_interrupt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def compiler_killed_too(*_: object) -> torch.Tensor:
+        signal.raise_signal(signal.SIGINT)
+        raise RuntimeError("the compiler failed")
+
+    monkeypatch.setattr(Reinforce, "training_step", compiler_killed_too)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe(), tmp_path / "run", quiet=True)
+    monkeypatch.setattr(Reinforce, "training_step", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        train(recipe(), tmp_path / "another", quiet=True)
+
+
 def test_chunks_and_encoder_do_not_change_the_gradient() -> None:
     gradients = []
     for chunk in (7, 10_000):
