@@ -27,11 +27,14 @@ class Learner(lightning.LightningModule):
     loss: str
     """What it minimises, for the record of the weights."""
 
+    dynamic = False
+    """Whether the network is given graphs of all sizes, which its compiled form must allow for."""
+
     def __init__(self, problem: Problem, recipe: Recipe) -> None:
         super().__init__()
         self.problem, self.recipe = problem, recipe
         model = models.find(recipe.model.kind)
-        self.policy: Policy[Any] = model.Policy(recipe.model, features=problem.features, moves=problem.moves)
+        self.policy: Any = model.Policy(recipe.model, features=problem.features, moves=problem.moves)
         decay = recipe.optimizer.average
         self.averaged = AveragedModel(self.policy, multi_avg_fn=_moving_average(decay)).requires_grad_(False)
         self.register_buffer("decisions", torch.zeros((), dtype=torch.int64))
@@ -62,13 +65,18 @@ class Learner(lightning.LightningModule):
 
     @torch.no_grad()
     def validation_step(self, batch: ValidationSet, number: int) -> None:
-        """Greedy constructions from one start with the averaged weights."""
-        policy = cast(Policy[Any], self.averaged.module)
-        rows = torch.arange(len(batch.graph.pos), device=self.device)
+        """How far greedy solutions are from the best known."""
         with self.autocast():
-            made = construct(self.problem, policy, batch.graph, rows, self.problem.starts(batch.graph, 1)[:, 0])
+            cost = self.greedy(batch.graph)
+        self.log(f"gap/{batch.name}", batch.gap(cost), batch_size=len(cost), sync_dist=True)
+
+    def greedy(self, graph: Graph) -> Tensor:
+        """``[B]`` costs of greedy constructions from one start with the averaged weights."""
+        policy = cast(Policy[Any], self.averaged.module)
+        rows = torch.arange(len(graph.pos), device=self.device)
+        made = construct(self.problem, policy, graph, rows, self.problem.starts(graph, 1)[:, 0])
         assert made is not None
-        self.log(f"gap/{batch.name}", batch.gap(made.cost), batch_size=len(rows), sync_dist=True)
+        return made.cost
 
     def gradients(self, graph: Graph, views: View, loss: Callable[[Tensor, Tensor], Tensor]) -> list[Tensor]:
         """Gradient, for each parameter of the policy, of the sum of ``loss`` over chunks of the decisions in ``views``.

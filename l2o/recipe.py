@@ -15,7 +15,7 @@ from l2o import models
 from l2o.models import local
 from l2o.problems.instance import Unsupported
 
-METHODS = ("reinforce", "self_improvement")
+METHODS = ("reinforce", "self_improvement", "completion")
 
 
 class InvalidRecipe(ValueError):
@@ -124,7 +124,7 @@ class Recipe:
 
     problem: str = "tsp"
     method: str = "reinforce"
-    """``reinforce`` or ``self_improvement``: the module of ``l2o`` that learns."""
+    """``reinforce``, ``self_improvement`` or ``completion``: the module of ``l2o`` that learns."""
     weights: str = ""
     """What to begin with: shipped weights by name or a folder that holds some. Empty: random weights."""
     seed: int = 0
@@ -186,6 +186,11 @@ class Recipe:
         )
         require(self.objective.chunk >= 1, f"objective.chunk is {self.objective.chunk}; it must be at least 1")
         require(self.method in METHODS, f"method is {self.method!r}; it must be one of {', '.join(METHODS)}")
+        joins = self.model.kind == "fragments"
+        require(
+            joins == (self.method == "completion"),
+            f"method {self.method!r} is not for model.kind {self.model.kind!r}: fragments learn by completion alone",
+        )
         require(self.improvement.kicks > 0, f"improvement.kicks is {self.improvement.kicks}; it must be positive")
         require(self.improvement.begins >= 1, f"improvement.begins is {self.improvement.begins}; it must be at least 1")
         for key in ("whole", "keep"):

@@ -1,6 +1,6 @@
 """File + policy -> checked solution. The page to read first.
 
-A solution is constructed by the policy, node by node; further constructions from other starts or by sampling may beat
+A solution is constructed by the policy; further constructions from other starts or by sampling may beat
 it; local search improves the best of them until time is up; and nothing leaves before the problem's own independent
 check has confirmed it.
 """
@@ -11,6 +11,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -22,9 +23,11 @@ from l2o.construct import construct_in_threads
 from l2o.heuristics import nearest_neighbour
 from l2o.improve import compiled, warm_up
 from l2o.improve import improve as local_search
+from l2o.join import Gumbel, join
 from l2o.models.base import Policy
-from l2o.problems.base import Problem
-from l2o.problems.instance import Instance, Routes, Solution
+from l2o.models.fragments import Policy as FragmentsPolicy
+from l2o.problems.base import Graph, Problem
+from l2o.problems.instance import Instance, Routes, Solution, Unsupported
 from l2o.progress import Watcher
 
 WIDTH = 256
@@ -42,7 +45,7 @@ def default_time_limit(n: int) -> float:
 
 def solve(
     instance: Instance,
-    policy: Policy[Any],
+    policy: Policy[Any] | FragmentsPolicy,
     *,
     time_limit: float | None = None,
     starts: int = 1,
@@ -95,7 +98,8 @@ def solve(
         best.offer(initial, "initial solution")
 
     def work() -> None:
-        built = constructions(problem, policy, instance, starts, samples, seed, threads, clock, watcher, improve)
+        wanted = Wanted(starts, samples, seed, threads, clock, watcher, improve)
+        built = constructions(problem, policy, instance, wanted)
         for routes, solver in built:
             best.offer(routes, solver)
         if not improve or clock.over():
@@ -128,26 +132,41 @@ def solve(
     return best.solution()
 
 
-def constructions(
-    problem: Problem,
-    policy: Policy[Any],
-    instance: Instance,
-    starts: int,
-    samples: int,
-    seed: int,
-    threads: int,
-    clock: Clock,
-    watcher: Watcher,
-    improving: bool,
-) -> Iterator[tuple[Routes, str]]:
-    """What the policy builds, each with a word on how: one greedy solution, those from other starts, random ones.
+@dataclass(frozen=True)
+class Wanted:
+    """What the policy is to build, and what it may take."""
 
-    Where improvement is to follow, it needs time: a construction is given up as soon as its pace says that it will not
-    be ready in time, and all but the first together have half of the time that is left.
-    """
+    starts: int
+    samples: int
+    seed: int
+    threads: int
+    clock: Clock
+    watcher: Watcher
+    improving: bool
+    """Whether improvement is to follow, which needs time: a construction is given up as soon as its pace says that it
+    will not be ready in time, and all but the first together have half of the time that is left."""
+
+    def patience(self, what: str, steps: int, *, first: bool) -> Patience:
+        """For one batch of constructions."""
+        clock = self.clock
+        until = math.inf
+        if self.improving:
+            until = clock.limit if first else (clock.seconds + clock.limit) / 2
+        return Patience(clock, self.watcher, what, steps, until)
+
+
+def constructions(problem: Problem, policy: Any, instance: Instance, wanted: Wanted) -> Iterator[tuple[Routes, str]]:
+    """What the policy builds, each with a word on how: one greedy solution, those from other starts, random ones."""
     graph = problem.graph(instance).to(next(policy.parameters()).device)
+    build = joined if isinstance(policy, FragmentsPolicy) else walked
+    return build(problem, policy, graph, wanted)
+
+
+def walked(problem: Problem, policy: Policy[Any], graph: Graph, wanted: Wanted) -> Iterator[tuple[Routes, str]]:
+    """Node by node."""
     width = min(WIDTH, max(1, AREA // graph.n))
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(wanted.seed)
+    starts, samples = wanted.starts, wanted.samples
 
     def batches() -> Iterator[tuple[str, Tensor, bool]]:
         one = problem.starts(graph, 1)[0]
@@ -159,18 +178,41 @@ def constructions(
         for begin in range(0, samples, width):
             yield f"policy, best of {samples} samples", one.expand(min(width, samples - begin)), True
 
-    until = clock.limit if improving else math.inf
-    for solver, first, random in batches():
+    for number, (solver, first, random) in enumerate(batches()):
         row = torch.zeros_like(first)
         steps = problem.start(graph, row, first).left
         noise = torch.rand(steps, len(first), generator=generator).to(graph.pos.device) if random else None
-        patience = Patience(clock, watcher, solver, steps, until)
-        built = construct_in_threads(problem, policy, graph, row, first, threads=threads, noise=noise, stop=patience)
+        patience = wanted.patience(solver, steps, first=number == 0)
+        built = construct_in_threads(
+            problem, policy, graph, row, first, threads=wanted.threads, noise=noise, stop=patience
+        )
         if built is None:
             return
         for i in range(len(first)):
             yield built.routes(problem, i), solver
-        until = min(until, (clock.seconds + clock.limit) / 2 if improving else math.inf)
+
+
+def joined(problem: Problem, policy: FragmentsPolicy, graph: Graph, wanted: Wanted) -> Iterator[tuple[Routes, str]]:
+    """End to end."""
+    if wanted.starts > 1:
+        raise Unsupported(
+            f"found {wanted.starts} starts, expected 1: joining ends begins everywhere at once; draw samples instead"
+        )
+    torch.set_num_threads(wanted.threads)
+    width = min(WIDTH, max(1, AREA // graph.n))
+    generator = torch.Generator().manual_seed(wanted.seed)
+    samples = wanted.samples
+    batches = [(f"policy, best of {samples} samples", min(width, samples - i), True) for i in range(0, samples, width)]
+    if wanted.starts > 0:
+        batches = [("policy, greedy", 1, False), *batches]
+    for number, (solver, count, random) in enumerate(batches):
+        patience = wanted.patience(solver, graph.n - 1, first=number == 0)
+        many = Graph(graph.pos.expand(count, -1, -1), graph.demand.expand(count, -1))
+        made = join(policy, many, noise=Gumbel(generator) if random else None, stop=patience)
+        if made is None:
+            return
+        for tour in made.tours.tolist():
+            yield (tuple(tour),), solver
 
 
 class Patience:

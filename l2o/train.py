@@ -20,6 +20,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from l2o import checkpoint, machine, problems
+from l2o.completion import Completion
 from l2o.data import RandomInstances
 from l2o.interrupt import Interrupt
 from l2o.learner import Learner
@@ -30,7 +31,11 @@ from l2o.reinforce import Reinforce
 from l2o.self_improvement import SelfImprovement
 
 RESUME = "last.ckpt"
-LEARNERS: dict[str, type[Learner]] = {"reinforce": Reinforce, "self_improvement": SelfImprovement}
+LEARNERS: dict[str, type[Learner]] = {
+    "reinforce": Reinforce,
+    "self_improvement": SelfImprovement,
+    "completion": Completion,
+}
 
 
 def train(
@@ -73,7 +78,7 @@ def train(
     module = LEARNERS[recipe.method](problem, recipe)
     before = begin_with(module, recipe.weights) if recipe.weights else None
     if recipe.compile and device == "cpu" and _compiler():
-        module.policy.compile(dynamic=False)
+        module.policy.compile(dynamic=module.dynamic)
     data = RandomInstances(problem, recipe.data, recipe.seed)
     interrupt = Interrupt()
     trainer = lightning.Trainer(

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from l2o import checkpoint, problems
-from l2o.construct import construct
+from l2o.construct import Construction, construct
 from l2o.files import read
+from l2o.join import join
 from l2o.models.base import Policy
+from l2o.models.fragments import Policy as FragmentsPolicy
 from l2o.problems.base import Graph, Problem, State
 from l2o.problems.embedding import embedding
+from l2o.problems.fragments import Fragments
 
 BOUNDS = {torch.float64: 1e-9, torch.float32: 1e-4}
 """Largest change of a logit that passes."""
@@ -59,9 +62,28 @@ class Transformed:
     new: Tensor
 
 
-def verify(
-    problem: Problem, policy: Policy[Any], pos: Tensor, demand: Tensor | None, *, trials: int, seed: int
-) -> list[Row]:
+class Subject(Protocol):
+    """A policy on one problem, whatever way it builds solutions."""
+
+    def states(self, graph: Graph) -> tuple[list[Any], int]:
+        """Those of the greedy construction in which there is a choice, and how many were left out because of ties."""
+
+    def score(self, graph: Graph, state: Any) -> dict[frozenset[int], Tensor]:
+        """Logits of each choice, by the nodes that it names."""
+
+    def renumbered(self, state: Any, new: Tensor) -> Any:
+        """The same state where node ``i`` is called ``new[i]``."""
+
+    def greedy_cost(self, graph: Graph, pos: Tensor, new: Tensor | None = None) -> float:
+        """Length of the greedy solution of ``graph``, measured on the untransformed coordinates ``pos``."""
+
+
+def subject(problem: Problem, policy: Any) -> Subject:
+    """What there is to examine."""
+    return Joins(policy) if isinstance(policy, FragmentsPolicy) else Walks(problem, policy)
+
+
+def verify(problem: Problem, policy: Any, pos: Tensor, demand: Tensor | None, *, trials: int, seed: int) -> list[Row]:
     """Measure every symmetry with ``trials`` random transformations.
 
     Args:
@@ -72,16 +94,13 @@ def verify(
     load = torch.zeros(len(pos), dtype=torch.float64) if demand is None else demand
     rows = []
     for dtype in (torch.float64, torch.float32):
-        network = policy.to(dtype)
+        examined = subject(problem, policy.to(dtype))
         graph = Graph.of(pos[None], load[None], dtype=torch.float64)
-        path = walk(problem, network, graph)
-        sight = network.sight(problem, graph)
-        clear = [state for state in path if not sight.ambiguous(state).any()]
-        tied = len(path) - len(clear)
+        clear, tied = examined.states(graph)
         count = min(STATES, len(clear))
         states = [clear[i * len(clear) // count] for i in range(count)]
-        plain = [score(problem, network, graph, state) for state in states]
-        tour = greedy_cost(problem, network, graph, pos)
+        plain = [examined.score(graph, state) for state in states]
+        tour = examined.greedy_cost(graph, pos)
         for name, transform in SYMMETRIES.items():
             logits, cost = 0.0 if states else float("nan"), 0.0
             for trial in range(trials):
@@ -89,71 +108,118 @@ def verify(
                 moved = Graph.of(there.pos[None], there.demand[None], dtype=torch.float64)
                 if states:
                     which = trial % len(states)
-                    other = score(problem, network, moved, renumbered(states[which], there.new))
+                    other = examined.score(moved, examined.renumbered(states[which], there.new))
                     logits = max(logits, change(plain[which], other, there.new))
                 # A tour is a construction from scratch: fewer of them tell as much.
                 if trial < max(1, trials // 20):
-                    cost = max(cost, abs(greedy_cost(problem, network, moved, pos, there.new) / tour - 1))
+                    cost = max(cost, abs(examined.greedy_cost(moved, pos, there.new) / tour - 1))
             rows.append(Row(name, dtype, logits, cost, trials, tied))
     return rows
 
 
-def walk(problem: Problem, policy: Policy[Any], graph: Graph) -> list[State]:
-    """The states of the greedy construction in which there is a choice."""
-    first = problem.starts(graph, 1)[0]
-    made = construct(problem, policy, graph, torch.zeros(1, dtype=torch.int64), first)
-    assert made is not None
-    states = [problem.start(graph, torch.zeros(1, dtype=torch.int64), first)]
-    for node, move in zip(made.nodes[:-1], made.moves[:-1], strict=True):
-        states.append(problem.step(graph, states[-1], node, move))
-    return [state for state in states if state.left > 1]
+@dataclass(frozen=True)
+class Walks:
+    """Built node by node."""
+
+    problem: Problem
+    policy: Policy[Any]
+
+    def states(self, graph: Graph) -> tuple[list[State], int]:
+        """See :class:`Subject`."""
+        problem = self.problem
+        made = self._construct(graph)
+        states = [problem.start(graph, torch.zeros(1, dtype=torch.int64), made.first)]
+        for node, move in zip(made.nodes[:-1], made.moves[:-1], strict=True):
+            states.append(problem.step(graph, states[-1], node, move))
+        sight = self.policy.sight(problem, graph)
+        path = [state for state in states if state.left > 1]
+        clear = [state for state in path if not sight.ambiguous(state).any()]
+        return clear, len(path) - len(clear)
+
+    @torch.no_grad()
+    def score(self, graph: Graph, state: State) -> dict[frozenset[int], Tensor]:
+        """See :class:`Subject`; logits ``[moves]``."""
+        view = self.policy.sight(self.problem, graph)(state)
+        logits, nodes = self.policy(view, self.policy.encode(graph))[0], view.choices[0].tolist()
+        return {frozenset({node}): logits[i] for i, node in enumerate(nodes) if view.allowed[0, i].any()}
+
+    def renumbered(self, state: State, new: Tensor) -> State:
+        """See :class:`Subject`."""
+        return State(
+            state.row, new[state.current], new[state.anchor], state.unvisited[:, new.argsort()], state.left, state.load
+        )
+
+    def greedy_cost(self, graph: Graph, pos: Tensor, new: Tensor | None = None) -> float:
+        """See :class:`Subject`."""
+        problem = self.problem
+        made = self._construct(graph)
+        old = torch.arange(len(pos)) if new is None else new.argsort()
+        back = Graph.of(pos[None], graph.demand[:, torch.arange(len(pos)) if new is None else new], dtype=torch.float64)
+        state = problem.start(back, torch.zeros(1, dtype=torch.int64), old[made.first])
+        total = 0.0
+        for node, move in zip(old[made.nodes], made.moves, strict=True):
+            total += float(problem.legs(back, state, node.unsqueeze(1))[0, 0, move])
+            state = problem.step(back, state, node, move)
+        return total + float(problem.closing(back, state))
+
+    def _construct(self, graph: Graph) -> Construction:
+        first = self.problem.starts(graph, 1)[0]
+        made = construct(self.problem, self.policy, graph, torch.zeros(1, dtype=torch.int64), first)
+        assert made is not None
+        return made
 
 
-@torch.no_grad()
-def score(problem: Problem, policy: Policy[Any], graph: Graph, state: State) -> dict[int, Tensor]:
-    """Logits ``[moves]`` of each candidate, by node number."""
-    view = policy.sight(problem, graph)(state)
-    logits, nodes = policy(view, policy.encode(graph))[0], view.choices[0].tolist()
-    return {node: logits[i] for i, node in enumerate(nodes) if view.allowed[0, i].any()}
+@dataclass(frozen=True)
+class Joins:
+    """Built by joining ends."""
+
+    policy: FragmentsPolicy
+
+    def states(self, graph: Graph) -> tuple[list[Fragments], int]:
+        """See :class:`Subject`."""
+        rounds: list[Fragments] = []
+        join(self.policy, graph, watch=lambda _, fragments: rounds.append(fragments.clone()))
+        clear = [fragments for fragments in rounds if not self.policy.ambiguous(graph, fragments).any()]
+        return clear, len(rounds) - len(clear)
+
+    @torch.no_grad()
+    def score(self, graph: Graph, state: Fragments) -> dict[frozenset[int], Tensor]:
+        """See :class:`Subject`."""
+        ends = self.policy.look(graph, state)
+        logits = self.policy(ends)
+        pairs = torch.stack([ends.node.unsqueeze(1).expand_as(ends.partner), ends.partner], dim=-1)[ends.allowed]
+        return {frozenset(pair): logit for pair, logit in zip(pairs.tolist(), logits[ends.allowed], strict=True)}
+
+    def renumbered(self, state: Fragments, new: Tensor) -> Fragments:
+        """See :class:`Subject`."""
+        old = new.argsort()
+        return Fragments(state.open[:, old], new[state.other[:, old]])
+
+    def greedy_cost(self, graph: Graph, pos: Tensor, new: Tensor | None = None) -> float:
+        """See :class:`Subject`."""
+        made = join(self.policy, graph)
+        assert made is not None
+        tour = made.tours[0] if new is None else new.argsort()[made.tours[0]]
+        stops = Graph.of(pos[None], dtype=torch.float64).pos[0, tour]
+        return float((stops - stops.roll(-1, dims=0)).norm(dim=1).sum())
 
 
-def renumbered(state: State, new: Tensor) -> State:
-    """The same state where node ``i`` is called ``new[i]``."""
-    return State(
-        state.row, new[state.current], new[state.anchor], state.unvisited[:, new.argsort()], state.left, state.load
-    )
+def change(plain: dict[frozenset[int], Tensor], other: dict[frozenset[int], Tensor], new: Tensor) -> float:
+    """Largest difference between the logits of corresponding choices.
 
-
-def change(plain: dict[int, Tensor], other: dict[int, Tensor], new: Tensor) -> float:
-    """Largest difference between the logits of corresponding nodes.
-
-    A node that only one of them saw, or that only one of them allowed, is infinitely far off.
+    A choice that only one of them saw, or that only one of them allowed, is infinitely far off.
     """
-    if {int(new[node]) for node in plain} != other.keys():
+    image = {frozenset(int(new[node]) for node in choice): logits for choice, logits in plain.items()}
+    if image.keys() != other.keys():
         return float("inf")
     worst = 0.0
-    for node, logits in plain.items():
-        image = other[int(new[node])]
+    for choice, logits in image.items():
         allowed = logits.isfinite()
-        if not torch.equal(allowed, image.isfinite()):
+        if not torch.equal(allowed, other[choice].isfinite()):
             return float("inf")
         if allowed.any():
-            worst = max(worst, float((logits - image)[allowed].abs().max()))
+            worst = max(worst, float((logits - other[choice])[allowed].abs().max()))
     return worst
-
-
-def greedy_cost(problem: Problem, policy: Policy[Any], graph: Graph, pos: Tensor, new: Tensor | None = None) -> float:
-    """Length of the greedy solution of ``graph``, measured on the untransformed coordinates ``pos``."""
-    made = construct(problem, policy, graph, torch.zeros(1, dtype=torch.int64), problem.starts(graph, 1)[0])
-    assert made is not None
-    old = torch.arange(len(pos)) if new is None else new.argsort()
-    back = Graph.of(pos[None], graph.demand[:, torch.arange(len(pos)) if new is None else new], dtype=torch.float64)
-    state = problem.start(back, torch.zeros(1, dtype=torch.int64), old[made.first])
-    total = 0.0
-    for node, move in zip(old[made.nodes], made.moves, strict=True):
-        total += float(problem.legs(back, state, node.unsqueeze(1))[0, 0, move])
-        state = problem.step(back, state, node, move)
-    return total + float(problem.closing(back, state))
 
 
 def _draw(generator: torch.Generator, *shape: int) -> Tensor:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from l2o.problems.fragments import Fragments
 from l2o.problems.instance import Floats, Instance, Routes
 
 Improve = Callable[[Instance, Routes], Routes]
@@ -184,4 +185,15 @@ class Problem(Protocol):
 
         Raises:
             Infeasible: a rule is broken; the message says which and where.
+        """
+
+
+class Completes(Protocol):
+    """A problem whose solutions can be made by joining the ends of paths."""
+
+    def completed(self, graph: Graph, row: int, fragments: Fragments, tour: list[int], improve: Improve) -> Tensor:
+        """``[n, 2]`` the neighbours of each end in the best completion found of one partial solution; -1 inside paths.
+
+        What is left is handed to ``improve`` as an instance of its own, which holds the ends alone; it begins with what
+        is left of ``tour``, which runs through all paths.
         """

@@ -11,6 +11,7 @@ from torch import Generator, Tensor
 
 from l2o.problems.base import Graph, Improve, Plan, State
 from l2o.problems.embedding import embedding
+from l2o.problems.fragments import Fragments
 from l2o.problems.instance import Infeasible, Instance, Routes
 from l2o.problems.maps import MAPS
 
@@ -98,6 +99,23 @@ class TSP:
         better = [path[i] for i in tour[1:]]
         ends = [] if begin else [better[0], better[-1]]
         return Plan(begin, nodes[:begin] + better, moves, [t == 0 and not begin for t in range(len(moves))], ends)
+
+    def completed(self, graph: Graph, row: int, fragments: Fragments, tour: list[int], improve: Improve) -> Tensor:
+        """The ends alone as an instance, in which every way costs extra but the one through a path."""
+        ends = [node for node in tour if fragments.open[row, node] > 0]
+        matrix = graph.matrix(row, ends)
+        place = {node: i for i, node in enumerate(ends)}
+        other = np.array([place[node] for node in fragments.other[row, ends].tolist()])
+        tied = np.flatnonzero(other != np.arange(len(ends)))
+        matrix = matrix + _FAR * max(1e-9, matrix.max())
+        matrix[tied, other[tied]] = 0.0
+        np.fill_diagonal(matrix, 0.0)
+        instance = Instance("rest", self.name, "EXPLICIT", "none", np.arange(len(ends)), matrix=matrix)
+        (better,) = improve(instance, (tuple(range(len(ends))),))
+        ring = torch.tensor(ends)[list(better)]
+        partners = torch.full((graph.n, 2), -1)
+        partners[ring, 0], partners[ring, 1] = ring.roll(1), ring.roll(-1)
+        return partners
 
     def cost(self, instance: Instance, routes: Routes) -> float:
         """Length of the closed tour."""

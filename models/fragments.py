@@ -1,0 +1,279 @@
+"""The fragments policy: it looks at all ends of paths at once and gives a logit to each join of two near ones.
+
+A logit says how likely the join is in the best completion; it is invariant under E(n) and scale, the same from either
+end, and hangs on nothing inside the paths. Untrained, the policy is the multi-fragment heuristic (J. L. Bentley, "Fast
+algorithms for geometric traveling salesman problems", 1992) with lengths in the ends' own units: shortest join first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor, nn
+
+from l2o.models.patch import TIE, context_ranks
+from l2o.models.vectors import VectorEGNN
+from l2o.problems.base import Graph
+from l2o.problems.fragments import Fragments
+from l2o.problems.instance import Unsupported
+
+UNIT = 5
+"""Nearest ends whose distances, in the geometric mean, are the unit of an end."""
+
+REACH = 8.0
+"""Units beyond which vectors saturate."""
+
+FARTHEST = 100.0
+"""Units beyond which distances saturate."""
+
+LARGE = 1500
+"""Nodes above which one instance's neighbours are looked up in a k-d tree."""
+
+MEASURES = 3
+PAIR = 2 * 4 * MEASURES + 3
+"""Invariant features of a pair of ends."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """The shape of the network."""
+
+    kind: str = "fragments"
+    width: int = 64
+    """Features per end."""
+    message: int = 48
+    """Features per message."""
+    vectors: int = 8
+    """Vectors per end."""
+    depth: int = 5
+    """Layers over the graph of ends."""
+    candidates: int = 10
+    """Nearest ends that an end may be joined with, ``k``."""
+    context: int = 4
+    """Further ends that are seen but cannot be chosen."""
+    reach: int = 50
+    """Rank of the furthest of them."""
+
+    def __post_init__(self) -> None:
+        for key in ("width", "message", "vectors", "depth", "candidates"):
+            if getattr(self, key) < 1:
+                raise ValueError(f"{key} is {getattr(self, key)}; it must be at least 1")
+        if self.context < 0:
+            raise ValueError(f"context is {self.context}; it must not be negative")
+
+
+@dataclass(frozen=True)
+class Ends:
+    """``N`` ends of all instances in one graph; ``s`` slots: ``k`` candidates, further ends, the other end."""
+
+    node: Tensor
+    """``[N]`` ``row * n + node`` number."""
+    partner: Tensor
+    """``[N, k]`` the candidates, numbered in the same way."""
+    allowed: Tensor
+    """``[N, k]`` True = may be joined."""
+    at: Tensor
+    """``[N, s]`` place of each neighbour among the ends."""
+    valid: Tensor
+    """``[N, s]`` True where a slot is filled."""
+    x: Tensor
+    """``[N, 3]`` whether alone, how far the other end is, how much is left."""
+    way: Tensor
+    """``[N, s, dim]`` in units of the end, saturated."""
+    pair: Tensor
+    """``[N, s, PAIR]`` as seen from the end itself."""
+    back: Tensor
+    """``[N, k, PAIR]`` as seen from the candidate."""
+    length: Tensor
+    """``[N, k]`` of the join, in the units of both."""
+
+    def __len__(self) -> int:
+        return len(self.node)
+
+    @classmethod
+    def cat(cls, parts: list[Ends]) -> Ends:
+        """One graph of several; their nodes keep their numbers."""
+        joined = {f.name: torch.cat([getattr(part, f.name) for part in parts]) for f in fields(cls)}
+        before = torch.tensor([0, *(len(part) for part in parts[:-1])], device=joined["at"].device).cumsum(0)
+        joined["at"] = torch.cat([part.at + shift for part, shift in zip(parts, before, strict=True)])
+        return cls(**joined)
+
+
+class Policy(nn.Module):
+    """Ends in, logits ``[N, k]`` out."""
+
+    def __init__(self, config: Config, *, features: int = 0, moves: int = 1) -> None:
+        """``features`` and ``moves`` are the problem's."""
+        super().__init__()
+        if features or moves > 1:
+            raise Unsupported("fragments are joined to tours only; choose another model.kind for this problem")
+        self.config = config
+        ranks = context_ranks(config.candidates, config.context, config.reach, torch.device("cpu"))
+        self.register_buffer("ranks", ranks, persistent=False)
+        self.ranks: Tensor
+        kind = [0] * config.candidates + [1] * (len(ranks) - config.candidates) + [2]
+        self.register_buffer("kind", nn.functional.one_hot(torch.tensor(kind), 3).float(), persistent=False)
+        self.kind: Tensor
+        self.enter = nn.Linear(3, config.width)
+        self.tied = nn.Parameter(0.1 * torch.randn(config.vectors))
+        self.layers = nn.ModuleList(
+            VectorEGNN(config.width, config.message, config.vectors, PAIR + 3) for _ in range(config.depth)
+        )
+        self.norm = nn.LayerNorm(config.width)
+        self.of_end = nn.Linear(config.width, config.width)
+        self.of_partner = nn.Linear(config.width, config.width, bias=False)
+        self.of_pair = nn.Linear(PAIR, config.width, bias=False)
+        self.head = nn.Linear(config.width, 1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+        self.sharpness = nn.Parameter(torch.tensor(1.0))
+
+    def look(self, graph: Graph, fragments: Fragments) -> Ends:
+        """All there is to see of the partial solutions."""
+        batch, n, dim = graph.pos.shape
+        device = graph.pos.device
+        k = self.config.candidates
+        pos, ranks = graph.pos.reshape(-1, dim), self.ranks.to(device)
+        start = (torch.arange(batch, device=device) * n).unsqueeze(1)
+        open_ = fragments.open.to(device)
+        other = (fragments.other.to(device) + start).flatten()
+        node = (open_ > 0).flatten().nonzero().squeeze(1)
+        alone = open_.flatten()[node] == 2
+        near, length = nearest_ends(graph.pos, open_ > 0, other, node, int(ranks[-1]) + 1)
+        valid = length.isfinite()
+        unit = unit_of(length[:, :UNIT], valid[:, :UNIT])
+        near, valid = near[:, ranks], valid[:, ranks]
+        near = torch.where(valid, near, node.unsqueeze(1))
+        slots = torch.cat([near, other[node].unsqueeze(1)], dim=1)
+        valid = torch.cat([valid, ~alone.unsqueeze(1)], dim=1)
+        place = torch.empty(batch * n, dtype=torch.int64, device=device)
+        place[node] = torch.arange(len(node), device=device)
+        at = place[slots]
+
+        here, there = pos[node].unsqueeze(1), pos[slots]
+        other_here, other_there = pos[other[node]].unsqueeze(1), pos[other[slots]]
+        way = there - here
+        # The two ends, and the two that they are tied to, as seen from either.
+        straight, mine = way.norm(dim=-1), (there - other_here).norm(dim=-1)
+        theirs, across = (other_there - here).norm(dim=-1), (other_there - other_here).norm(dim=-1)
+        unit_here, unit_there = unit.unsqueeze(1), unit[at]
+        own = torch.cat([measures(d / unit_here) for d in (straight, mine, theirs, across)], dim=-1)
+        its = torch.cat([measures(d / unit_there) for d in (straight, theirs, mine, across)], dim=-1)
+        ratio = (unit_there / unit_here).log().clamp(-4, 4).unsqueeze(-1)
+        single = alone.to(pos.dtype)
+        flags = torch.stack([single.unsqueeze(1).expand_as(straight), single[at]], dim=-1)
+        pair = torch.cat([own, its, ratio, flags], dim=-1)
+        back = torch.cat([its, own, -ratio, flags.flip(-1)], dim=-1)[:, :k]
+
+        way = way / unit_here.unsqueeze(-1)
+        size = straight / unit_here
+        way = way * (REACH / size.clamp(min=REACH)).unsqueeze(-1)
+        left = (open_ > 0).sum(dim=1).to(pos.dtype)[node // n]
+        tied = torch.where(alone, 0.0, torch.log1p(size[:, -1].clamp(max=FARTHEST)))
+        x = torch.stack([single, tied, left / (left + 10)], dim=-1)
+        both = (size + straight / unit_there)[:, :k]
+        return Ends(node, near[:, :k], valid[:, :k], at, valid, x, way, pair, back, both)
+
+    def ambiguous(self, graph: Graph, fragments: Fragments) -> Tensor:
+        """``[B]`` True where an end that is seen is as far away as one that is not, which no symmetry keeps."""
+        batch, n, _ = graph.pos.shape
+        start = (torch.arange(batch, device=graph.pos.device) * n).unsqueeze(1)
+        ends = fragments.open.to(graph.pos.device) > 0
+        other = (fragments.other.to(graph.pos.device) + start).flatten()
+        node = ends.flatten().nonzero().squeeze(1)
+        k, ranks = self.config.candidates, self.ranks.tolist()
+        _, length = nearest_ends(graph.pos, ends, other, node, ranks[-1] + 2)
+        tied = length[:, 1:].isfinite() & (length.diff(dim=1) <= TIE * length[:, 1:])
+        seen = torch.zeros(length.shape[1], dtype=torch.bool, device=length.device)
+        seen[ranks] = True
+        rim = seen.diff().logical_or(torch.arange(1, len(seen), device=length.device) == k)
+        found = torch.zeros(batch, dtype=torch.bool, device=length.device)
+        found[node[(tied & rim).any(dim=1)] // n] = True
+        return found
+
+    def forward(self, ends: Ends) -> Tensor:
+        """Logits, ``-inf`` where not allowed."""
+        dtype = self.head.weight.dtype
+        way, pair, back = ends.way.to(dtype), ends.pair.to(dtype), ends.back.to(dtype)
+        k = back.shape[1]
+        edge = torch.cat([pair, self.kind.to(dtype).expand(len(pair), -1, -1)], dim=-1)
+        h = self.enter(ends.x.to(dtype))
+        # The first vectors point along the path to its other end.
+        v = self.tied.unsqueeze(-1) * (way[:, -1] * ends.valid[:, -1:]).unsqueeze(1)
+        for layer in self.layers:
+            h, v = layer(h, v, ends.at, ends.valid, way, edge)
+        h = self.norm(h)
+        first, second = self.of_end(h), self.of_partner(h)
+        partner = ends.at[:, :k]
+        # Once with the roles exchanged: a join is the same from either end.
+        forth = first.unsqueeze(1) + second[partner] + self.of_pair(pair[:, :k])
+        reverse = first[partner] + second.unsqueeze(1) + self.of_pair(back)
+        logits = self.head(nn.functional.silu(forth) + nn.functional.silu(reverse)).squeeze(-1)
+        prior = nn.functional.softplus(self.sharpness) * ends.length.clamp(max=FARTHEST).to(dtype)
+        result: Tensor = (logits.to(dtype) - prior).masked_fill(~ends.allowed, -torch.inf)
+        return result
+
+
+def measures(distance: Tensor) -> Tensor:
+    """``[..., 3]`` one ``distance [...]`` in units, as features that tell small from smaller and large from larger."""
+    d = distance.clamp(max=FARTHEST)
+    return torch.stack([torch.exp(-d), torch.log1p(d), torch.log(d + 0.02)], dim=-1)
+
+
+def unit_of(length: Tensor, valid: Tensor) -> Tensor:
+    """``[N]`` the geometric mean of the distances ``[N, UNIT]``, each at least a fiftieth of the largest."""
+    length = torch.where(valid, length, 0.0)
+    largest = length.amax(dim=1, keepdim=True)
+    largest = torch.where(largest > 0, largest, torch.ones_like(largest))
+    logs = torch.where(valid, length.maximum(largest / 50).log(), 0.0)
+    return (logs.sum(dim=1) / valid.sum(dim=1).clamp(min=1)).exp()
+
+
+def nearest_ends(pos: Tensor, ends: Tensor, other: Tensor, node: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """For each end ``node [N]``, the nearest other ends of other paths of the same instance, nearest first.
+
+    Args:
+        pos: ``[B, n, dim]``.
+        ends: ``[B, n]`` True for ends.
+        other: ``[B * n]`` the other end of each.
+        node: ``[N]`` the ends in order, ``row * n + node`` number.
+
+    Returns:
+        ``near [N, count]`` and ``length [N, count]``, infinite where there are no more.
+    """
+    batch, n, _ = pos.shape
+    if pos.device.type == "cpu" and n > LARGE:
+        found = [_by_tree(pos, other, node, row, count) for row in range(batch)]
+        return torch.cat([near for near, _ in found]), torch.cat([length for _, length in found])
+    distance = torch.cdist(pos, pos, compute_mode="donot_use_mm_for_euclid_dist")
+    distance = distance.masked_fill(~ends.unsqueeze(1), torch.inf).view(batch * n, n)[node]
+    distance.scatter_(1, (other[node] % n).unsqueeze(1), torch.inf)
+    distance.scatter_(1, (node % n).unsqueeze(1), torch.inf)
+    length, near = distance.topk(min(count, n), dim=1, largest=False)
+    near = near + (node - node % n).unsqueeze(1)
+    missing = count - near.shape[1]
+    if missing > 0:
+        near = nn.functional.pad(near, (0, missing))
+        length = nn.functional.pad(length, (0, missing), value=torch.inf)
+    return near, length
+
+
+def _by_tree(pos: Tensor, other: Tensor, node: Tensor, row: int, count: int) -> tuple[Tensor, Tensor]:
+    """:func:`nearest_ends` of one large instance, without looking at all pairs."""
+    from scipy.spatial import cKDTree
+
+    n = pos.shape[1]
+    mine = node[node // n == row]
+    points = pos[row, mine - row * n].numpy()
+    # Two more than wanted: the end itself and the one it is tied to come up among them.
+    wanted = min(count + 2, len(mine))
+    length, found = cKDTree(points).query(points, k=[*range(1, wanted + 1)], workers=torch.get_num_threads())
+    near = mine[torch.from_numpy(found)]
+    own = (near == mine.unsqueeze(1)) | (near == other[mine].unsqueeze(1))
+    distance = torch.from_numpy(length).masked_fill(own, torch.inf)
+    distance, order = distance.sort(dim=1, stable=True)
+    near = near.gather(1, order)
+    missing = max(0, count - wanted)
+    near = nn.functional.pad(near, (0, missing))[:, :count]
+    return near, nn.functional.pad(distance, (0, missing), value=torch.inf)[:, :count].to(pos.dtype)

@@ -1,0 +1,152 @@
+"""The fragments policy: symmetric in every sense, and blind to what lies inside paths."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from torch import Tensor
+
+from l2o import problems
+from l2o.join import join
+from l2o.models import fragments
+from l2o.models.fragments import Config, Ends, Policy
+from l2o.problems.base import Graph
+from l2o.problems.fragments import Fragments
+from l2o.problems.instance import Unsupported
+from l2o.verify import Joins, verify
+
+SMALL = Config(width=16, message=8, vectors=3, depth=2, candidates=6, context=2, reach=15)
+
+
+def make(config: Config = SMALL) -> Policy:
+    """In float64, with large weights."""
+    torch.manual_seed(0)
+    policy = Policy(config)
+    for parameter in policy.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return policy.double()
+
+
+def sample(n: int, batch: int = 1, *, seed: int = 0) -> Graph:
+    graph = problems.find("tsp").sample(torch.Generator().manual_seed(seed), batch, n, "uniform")
+    return Graph(graph.pos.double(), graph.demand)
+
+
+def halfway(policy: Policy, graph: Graph) -> Fragments:
+    """Some round in the middle, with nodes alone, ends and inner nodes."""
+    rounds: list[Fragments] = []
+    join(policy, graph, watch=lambda _, state: rounds.append(state.clone()))
+    state = rounds[len(rounds) // 4]
+    assert all((state.open == count).any() for count in (0, 1, 2))
+    return state
+
+
+def by_pair(policy: Policy, graph: Graph, state: Fragments) -> dict[tuple[int, int], Tensor]:
+    ends = policy.look(graph, state)
+    logits = policy(ends)
+    return {(int(ends.node[i]), int(ends.partner[i, j])): logits[i, j] for i, j in ends.allowed.nonzero().tolist()}
+
+
+def test_every_symmetry_holds() -> None:
+    graph = sample(60)
+    rows = verify(problems.find("tsp"), make(), graph.pos[0] * 1000, None, trials=20, seed=0)
+    assert all(row.passed for row in rows), rows
+    assert max(row.logits for row in rows if row.dtype == torch.float64) > 0
+
+
+def test_three_dimensions_are_as_good() -> None:
+    pos = torch.randn(40, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    rows = verify(problems.find("tsp"), make(), pos, None, trials=10, seed=0)
+    assert all(row.passed for row in rows), rows
+
+
+def test_a_join_is_the_same_from_either_end() -> None:
+    policy, graph = make(), sample(40)
+    found = by_pair(policy, graph, halfway(policy, graph))
+    mutual = [(i, j) for i, j in found if (j, i) in found]
+    assert len(mutual) > 20
+    for i, j in mutual:
+        torch.testing.assert_close(found[i, j], found[j, i], atol=1e-12, rtol=1e-12)
+
+
+def test_what_lies_inside_a_path_does_not_matter() -> None:
+    policy, graph = make(), sample(40)
+    state = halfway(policy, graph)
+    inner = state.open[0] == 0
+    pos = graph.pos.clone()
+    pos[0, inner] += torch.randn(int(inner.sum()), 2, generator=torch.Generator().manual_seed(1), dtype=pos.dtype)
+    plain, moved = by_pair(policy, graph, state), by_pair(policy, Graph(pos, graph.demand), state)
+    assert plain.keys() == moved.keys() and all(torch.equal(plain[pair], moved[pair]) for pair in plain)
+
+
+def test_an_instance_scores_the_same_alone_and_in_any_company() -> None:
+    policy, graph = make(), sample(30, 3)
+    state = halfway(policy, graph)
+    together = by_pair(policy, graph, state)
+    alone: dict[tuple[int, int], Tensor] = {}
+    parts: list[Ends] = []
+    for row in range(3):
+        rows = torch.tensor([row])
+        single = Graph(graph.pos[rows], graph.demand[rows])
+        parts.append(policy.look(single, state.of(rows)))
+        alone |= {(i + row * 30, j + row * 30): x for (i, j), x in by_pair(policy, single, state.of(rows)).items()}
+    assert together.keys() == alone.keys()
+    for pair, logit in together.items():
+        torch.testing.assert_close(alone[pair], logit, atol=1e-10, rtol=1e-10)
+    torch.testing.assert_close(policy(Ends.cat(parts)), policy(policy.look(graph, state)), atol=1e-10, rtol=1e-10)
+
+
+def test_a_tree_finds_the_same_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy, graph = make(), sample(50, 2)
+    for state in (Fragments.alone(2, 50), halfway(policy, graph)):
+        plain = policy.look(graph, state)
+        monkeypatch.setattr(fragments, "LARGE", 10)
+        treed = policy.look(graph, state)
+        monkeypatch.undo()
+        for field in dataclasses.fields(Ends):
+            mine, theirs = getattr(plain, field.name), getattr(treed, field.name)
+            torch.testing.assert_close(mine, theirs, atol=1e-12, rtol=1e-12)
+
+
+def test_few_ends_fill_few_slots() -> None:
+    policy, graph = make(), sample(4)
+    ends = policy.look(graph, Fragments.alone(1, 4))
+    assert ends.allowed.sum(dim=1).tolist() == [3] * 4
+    assert torch.equal(policy(ends).isfinite(), ends.allowed)
+
+
+def test_coinciding_nodes_are_no_trouble() -> None:
+    policy = make()
+    graph = Graph.of(torch.zeros(1, 12, 2), dtype=torch.float64)
+    assert policy(policy.look(graph, Fragments.alone(1, 12)))[:, :5].isfinite().all()
+    made = join(policy, graph)
+    assert made is not None and sorted(made.tours[0].tolist()) == list(range(12))
+
+
+def test_every_parameter_gets_a_gradient() -> None:
+    policy, graph = make(), sample(60)
+    ends = policy.look(graph, halfway(policy, graph))
+    logits = policy(ends)[ends.allowed]
+    parameters = dict(policy.named_parameters())
+    for key, slope in zip(
+        parameters, torch.autograd.grad(logits.square().sum(), list(parameters.values())), strict=True
+    ):
+        assert slope.abs().sum() > 0, key
+
+
+def test_ties_at_the_rim_are_noticed() -> None:
+    policy = make()
+    grid = torch.cartesian_prod(torch.arange(6.0), torch.arange(6.0))[None]
+    assert policy.ambiguous(Graph.of(grid, dtype=torch.float64), Fragments.alone(1, 36)).all()
+    assert not policy.ambiguous(sample(36), Fragments.alone(1, 36)).any()
+    _, tied = Joins(policy).states(Graph.of(grid, dtype=torch.float64))
+    assert tied > 0
+
+
+def test_routes_are_not_joined() -> None:
+    with pytest.raises(Unsupported, match="to tours only"):
+        Policy(SMALL, features=5, moves=2)
+    with pytest.raises(ValueError, match="depth is 0"):
+        Config(depth=0)
