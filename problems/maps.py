@@ -92,6 +92,29 @@ def lines(generator: Generator, batch: int, n: int) -> Tensor:
     return end[..., :2] + along * (end[..., 2:] - end[..., :2]) + width * _randn(generator, batch, n, 2)
 
 
+def boards(generator: Generator, batch: int, n: int) -> Tensor:
+    """A few blocks of regularly spaced points, close together or far apart, over scattered ones: circuit boards."""
+    most = 8
+    count = 1 + (_rand(generator, batch, 1) * most).long()
+    weight = torch.where(torch.arange(most) < count, _rand(generator, batch, most), 0.0)
+    member = torch.multinomial(weight, n, replacement=True, generator=generator)
+    own = torch.nn.functional.one_hot(member, most)
+    rank = (own.cumsum(dim=1) - 1).gather(2, member.unsqueeze(-1)).squeeze(-1)
+
+    def of_block(values: Tensor) -> Tensor:
+        return values.gather(1, member)
+
+    # Some sites are left out, evenly.
+    site = (rank * of_block(1 + 0.6 * _rand(generator, batch, most))).long()
+    columns = of_block(1 + (_rand(generator, batch, most).square() * 30).long())
+    pitch = of_block(torch.exp(-2 - 3 * _rand(generator, batch, most)))
+    stretch = of_block(0.5 + _rand(generator, batch, most))
+    centre = _rand(generator, batch, most, 2).gather(1, member.unsqueeze(-1).expand(-1, -1, 2))
+    block = centre + pitch.unsqueeze(-1) * torch.stack([site % columns, site // columns * stretch], dim=-1)
+    scattered = _rand(generator, batch, n) < 0.5 * _rand(generator, batch, 1)
+    return torch.where(scattered.unsqueeze(-1), uniform(generator, batch, n) * 1.5, block)
+
+
 MAPS: dict[str, Callable[[Generator, int, int], Tensor]] = {
-    f.__name__: f for f in (uniform, clusters, mixed, explosion, implosion, lattice, squeezed, lines)
+    f.__name__: f for f in (uniform, clusters, mixed, explosion, implosion, lattice, squeezed, lines, boards)
 }
