@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from l2o.data import Batch
-from l2o.improve import improve
+from l2o.improve import complete
 from l2o.join import join
 from l2o.learner import Learner
 from l2o.models.fragments import Ends, Policy
 from l2o.problems.base import Completes, Graph, Problem
 from l2o.problems.fragments import Fragments
-from l2o.problems.instance import Instance, Routes
+from l2o.problems.instance import Instance, Ints, Routes
 from l2o.recipe import Recipe
 
 SHARES = (0.05, 0.1, 0.1, 0.2, 0.3)
@@ -59,13 +59,12 @@ class Completion(Learner):
                 states.append(fragments.clone())
 
         with self.autocast():
-            made = join(self.policy, graph, share=share, watch=watch)
+            made = join(self.completes, self.policy, graph, share=share, watch=watch)
         assert made is not None
-        tours = made.tours.tolist()
         seen, right = [], []
         for fragments in states:
             ends = self.policy.look(graph, fragments)
-            partners = self.completed(graph, fragments, tours, batch.seed).to(ends.node.device)
+            partners = self.completed(graph, fragments, made.routes, batch.seed).to(ends.node.device)
             seen.append(ends)
             right.append((ends.partner.unsqueeze(-1) == partners.flatten(0, 1)[ends.node].unsqueeze(1)).any(dim=-1))
         ends, target = Ends.cat(seen), torch.cat(right)
@@ -78,20 +77,25 @@ class Completion(Learner):
         self.log("cost", made.cost.mean(), prog_bar=True)
         return (error * ends.allowed).sum() / len(ends)
 
-    def completed(self, graph: Graph, fragments: Fragments, tours: list[list[int]], seed: int) -> Tensor:
-        """``[B, n, 2]`` the neighbours of each end in the best completion known, ``row * n + node`` numbers."""
+    def completed(self, graph: Graph, fragments: Fragments, solutions: list[Routes], seed: int) -> Tensor:
+        """``[B, n, 2]`` the neighbours of each end in the best completion, as ``row * n + node``; -1 for none."""
         kicks = self.recipe.improvement.kicks
 
-        def search(instance: Instance, routes: Routes) -> Routes:
-            return improve(instance, routes, deadline=math.inf, seed=seed, iterations=math.ceil(kicks * instance.n))
+        def search(instance: Instance, paths: Ints, routes: Routes) -> Routes:
+            return complete(instance, paths, routes, seed=seed, iterations=math.ceil(kicks * instance.n))
 
         cpu = graph.to("cpu")
-        found = [self.completes.completed(cpu, row, fragments, tour, search) for row, tour in enumerate(tours)]
-        start = torch.arange(len(tours)).view(-1, 1, 1) * graph.n
-        return torch.stack(found) + start
+        found = torch.stack(
+            [
+                self.completes.completed(cpu, row, fragments, [list(route) for route in routes], search)
+                for row, routes in enumerate(solutions)
+            ]
+        )
+        start = torch.arange(len(found)).view(-1, 1, 1) * graph.n
+        return torch.where(found < 0, -1, found + start)
 
     def greedy(self, graph: Graph) -> Tensor:
         """``[B]`` costs of what the averaged weights join."""
-        made = join(cast(Policy, self.averaged.module), graph)
+        made = join(self.completes, cast(Policy, self.averaged.module), graph)
         assert made is not None
         return made.cost

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from l2o import kernels_join
 from l2o.models.fragments import Policy
-from l2o.problems.base import Graph
+from l2o.problems.base import Completes, Graph
 from l2o.problems.fragments import Fragments
-from l2o.problems.instance import Ints
+from l2o.problems.instance import Ints, Routes
 
 SHARE = 0.1
 """Share of the joins left that one round makes."""
@@ -25,10 +25,9 @@ TEMPERATURE = 0.5
 
 @dataclass(frozen=True)
 class Joined:
-    """``B`` tours."""
+    """``B`` solutions."""
 
-    tours: Tensor
-    """``[B, n]`` nodes in order, beginning with node 0."""
+    routes: list[Routes]
     cost: Tensor
     """``[B]`` lengths in units of the graph."""
 
@@ -48,6 +47,7 @@ class Gumbel:
 
 @torch.no_grad()
 def join(
+    problem: Completes,
     policy: Policy,
     graph: Graph,
     *,
@@ -56,7 +56,7 @@ def join(
     watch: Callable[[int, Fragments], None] | None = None,
     stop: Callable[[int], bool] | None = None,
 ) -> Joined | None:
-    """Join all nodes of every instance to one tour.
+    """Join the nodes of every instance, three at least, to a solution.
 
     Args:
         share: of the joins left, how many one round makes, the most probable ones; at least one.
@@ -65,15 +65,16 @@ def join(
         stop: called with the number of joins made; True gives up and returns None.
     """
     batch, n, _ = graph.pos.shape
-    assert n >= 3
-    fragments = Fragments.alone(batch, n)
-    open_ = fragments.open.view(-1).numpy()
+    fragments = problem.fragments(graph)
+    open_, other = fragments.open.view(-1).numpy(), fragments.other.view(-1).numpy()
+    load = fragments.load.view(-1).numpy()
     start = np.repeat(np.arange(batch) * n, n)
-    other = fragments.other.view(-1).numpy()
     edges: list[Ints] = []
-    left = np.full(batch, n - 1)
+    # The last two ends of a tour are joined without asking.
+    spare = 0 if problem.depot else 2
+    left = whole = (open_.reshape(batch, n).sum(axis=1) - spare + 1) // 2
     while left.any():
-        if stop is not None and stop(n - 1 - int(left.max())):
+        if stop is not None and stop(int((whole - left).min())):
             return None
         if watch is not None:
             watch(int(left.max()), fragments)
@@ -87,25 +88,41 @@ def join(
         first = ends.node[order // logits.shape[1]].cpu().numpy()
         second = ends.partner.flatten()[order].cpu().numpy()
         wanted = np.ceil(left * share).astype(np.int64)
-        left -= wanted
         taken = np.empty(len(first), np.int64)
         other += start
-        count = kernels_join.accept(first, second, n, open_, other, wanted, taken)
+        count = kernels_join.accept(first, second, n, problem.depot, open_, other, load, wanted, taken)
         other -= start
-        # Near ends may all end up in one path; the next round sees others. One join of each instance always succeeds.
-        left += wanted
         edges.append(np.stack([first[taken[:count]], second[taken[:count]]], axis=1))
-    last = (open_ > 0).nonzero()[0].reshape(batch, 2)
-    tours = torch.from_numpy(_tours(np.concatenate([*edges, last]), batch, n)).to(graph.pos.device)
-    rows = torch.arange(batch, device=graph.pos.device).unsqueeze(1)
-    return Joined(tours, graph.distance(rows, tours, tours.roll(-1, dims=1)).sum(dim=1))
+        # Fewer than wanted where near ends all end up in one path: the next round sees others.
+        left = (open_.reshape(batch, n).sum(axis=1) - spare + 1) // 2
+    if spare:
+        edges.append((open_ > 0).nonzero()[0].reshape(batch, 2))
+    made = np.concatenate(edges)
+    made = made[(made[:, 0] // n).argsort(kind="stable")]
+    row, place = torch.from_numpy(made[:, 0] // n).to(graph.pos.device), torch.from_numpy(made % n).to(graph.pos.device)
+    lengths = graph.distance(row, place[:, 0], place[:, 1])
+    cost = graph.pos.new_zeros(batch).index_add_(0, row, lengths)
+    parts = np.split(made % n, np.flatnonzero(np.diff(made[:, 0] // n)) + 1)
+    return Joined([_routes(part.tolist(), n, problem.depot) for part in parts], cost)
 
 
-def _tours(edges: Ints, batch: int, n: int) -> Ints:
-    """``[B, n]`` from all ``edges [B * n, 2]``."""
-    ends = np.concatenate([edges, edges[:, ::-1]])
-    neighbour = ends[ends[:, 0].argsort(kind="stable"), 1].reshape(batch, n, 2) - np.arange(batch)[:, None, None] * n
-    tours = np.empty((batch, n), np.int64)
-    for row in range(batch):
-        kernels_join.follow(np.ascontiguousarray(neighbour[row]), tours[row])
-    return tours
+def _routes(edges: list[list[int]], n: int, depot: bool) -> Routes:
+    """Followed from node 0 until it is reached again."""
+    neighbours: list[list[int]] = [[] for _ in range(n)]
+    for i, j in edges:
+        neighbours[i].append(j)
+        neighbours[j].append(i)
+    seen = [False] * n
+    routes = []
+    for first in neighbours[0] if depot else neighbours[0][:1]:
+        if seen[first]:
+            continue
+        route = [] if depot else [0]
+        before, here = 0, first
+        while here != 0:
+            seen[here] = True
+            route.append(here)
+            one, two = neighbours[here]
+            before, here = here, two if one == before else one
+        routes.append(tuple(route))
+    return tuple(routes)

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -26,7 +26,7 @@ from l2o.improve import improve as local_search
 from l2o.join import Gumbel, join
 from l2o.models.base import Policy
 from l2o.models.fragments import Policy as FragmentsPolicy
-from l2o.problems.base import Graph, Problem
+from l2o.problems.base import Completes, Graph, Problem
 from l2o.problems.instance import Instance, Routes, Solution, Unsupported
 from l2o.progress import Watcher
 
@@ -208,11 +208,11 @@ def joined(problem: Problem, policy: FragmentsPolicy, graph: Graph, wanted: Want
     for number, (solver, count, random) in enumerate(batches):
         patience = wanted.patience(solver, graph.n - 1, first=number == 0)
         many = Graph(graph.pos.expand(count, -1, -1), graph.demand.expand(count, -1))
-        made = join(policy, many, noise=Gumbel(generator) if random else None, stop=patience)
+        made = join(cast(Completes, problem), policy, many, noise=Gumbel(generator) if random else None, stop=patience)
         if made is None:
             return
-        for tour in made.tours.tolist():
-            yield (tuple(tour),), solver
+        for routes in made.routes:
+            yield routes, solver
 
 
 class Patience:

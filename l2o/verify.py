@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ from l2o.files import read
 from l2o.join import join
 from l2o.models.base import Policy
 from l2o.models.fragments import Policy as FragmentsPolicy
-from l2o.problems.base import Graph, Problem, State
+from l2o.problems.base import Completes, Graph, Problem, State
 from l2o.problems.embedding import embedding
 from l2o.problems.fragments import Fragments
 
@@ -80,7 +80,7 @@ class Subject(Protocol):
 
 def subject(problem: Problem, policy: Any) -> Subject:
     """What there is to examine."""
-    return Joins(policy) if isinstance(policy, FragmentsPolicy) else Walks(problem, policy)
+    return Joins(cast(Completes, problem), policy) if isinstance(policy, FragmentsPolicy) else Walks(problem, policy)
 
 
 def verify(problem: Problem, policy: Any, pos: Tensor, demand: Tensor | None, *, trials: int, seed: int) -> list[Row]:
@@ -173,12 +173,13 @@ class Walks:
 class Joins:
     """Built by joining ends."""
 
+    problem: Completes
     policy: FragmentsPolicy
 
     def states(self, graph: Graph) -> tuple[list[Fragments], int]:
         """See :class:`Subject`."""
         rounds: list[Fragments] = []
-        join(self.policy, graph, watch=lambda _, fragments: rounds.append(fragments.clone()))
+        join(self.problem, self.policy, graph, watch=lambda _, fragments: rounds.append(fragments.clone()))
         clear = [fragments for fragments in rounds if not self.policy.ambiguous(graph, fragments).any()]
         return clear, len(rounds) - len(clear)
 
@@ -193,15 +194,19 @@ class Joins:
     def renumbered(self, state: Fragments, new: Tensor) -> Fragments:
         """See :class:`Subject`."""
         old = new.argsort()
-        return Fragments(state.open[:, old], new[state.other[:, old]])
+        return Fragments(state.open[:, old], new[state.other[:, old]], state.load[:, old])
 
     def greedy_cost(self, graph: Graph, pos: Tensor, new: Tensor | None = None) -> float:
         """See :class:`Subject`."""
-        made = join(self.policy, graph)
+        made = join(self.problem, self.policy, graph)
         assert made is not None
-        tour = made.tours[0] if new is None else new.argsort()[made.tours[0]]
-        stops = Graph.of(pos[None], dtype=torch.float64).pos[0, tour]
-        return float((stops - stops.roll(-1, dims=0)).norm(dim=1).sum())
+        old = torch.arange(len(pos)) if new is None else new.argsort()
+        points = Graph.of(pos[None], dtype=torch.float64).pos[0]
+        total = 0.0
+        for route in made.routes[0]:
+            stops = points[old[list(route if not self.problem.depot else (0, *route))]]
+            total += float((stops - stops.roll(-1, dims=0)).norm(dim=1).sum())
+        return total
 
 
 def change(plain: dict[frozenset[int], Tensor], other: dict[frozenset[int], Tensor], new: Tensor) -> float:

@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from l2o.models.patch import TIE, context_ranks
 from l2o.models.vectors import VectorEGNN
 from l2o.problems.base import Graph
-from l2o.problems.fragments import Fragments
-from l2o.problems.instance import Unsupported
+from l2o.problems.fragments import TOLERANCE, Fragments
 
 UNIT = 5
 """Nearest ends whose distances, in the geometric mean, are the unit of an end."""
@@ -29,6 +28,9 @@ FARTHEST = 100.0
 
 LARGE = 1500
 """Nodes above which one instance's neighbours are looked up in a k-d tree."""
+
+WIDER = 4
+"""How many times as many ends are looked up there where loads forbid some."""
 
 MEASURES = 3
 PAIR = 2 * 4 * MEASURES + 3
@@ -49,7 +51,7 @@ class Config:
     depth: int = 5
     """Layers over the graph of ends."""
     candidates: int = 10
-    """Nearest ends that an end may be joined with, ``k``."""
+    """Nearest ends that an end may be joined with, ``c``."""
     context: int = 4
     """Further ends that are seen but cannot be chosen."""
     reach: int = 50
@@ -65,12 +67,12 @@ class Config:
 
 @dataclass(frozen=True)
 class Ends:
-    """``N`` ends of all instances in one graph; ``s`` slots: ``k`` candidates, further ends, the other end."""
+    """``N`` ends of all instances in one graph; ``s`` slots: candidates, further ends, the other end, the depot."""
 
     node: Tensor
     """``[N]`` ``row * n + node`` number."""
     partner: Tensor
-    """``[N, k]`` the candidates, numbered in the same way."""
+    """``[N, k]`` the candidates, numbered in the same way; where there is a depot, that is one more: going home."""
     allowed: Tensor
     """``[N, k]`` True = may be joined."""
     at: Tensor
@@ -78,15 +80,15 @@ class Ends:
     valid: Tensor
     """``[N, s]`` True where a slot is filled."""
     x: Tensor
-    """``[N, 3]`` whether alone, how far the other end is, how much is left."""
+    """``[N, features]`` whether alone, how far the other end is, how much is left; of loads, where there are some."""
     way: Tensor
     """``[N, s, dim]`` in units of the end, saturated."""
     pair: Tensor
-    """``[N, s, PAIR]`` as seen from the end itself."""
+    """``[N, s, pair]`` as seen from the end itself."""
     back: Tensor
-    """``[N, k, PAIR]`` as seen from the candidate."""
+    """``[N, c, pair]`` as seen from the candidate, the depot not included."""
     length: Tensor
-    """``[N, k]`` of the join, in the units of both."""
+    """``[N, c]`` of the join, in the units of both."""
 
     def __len__(self) -> int:
         return len(self.node)
@@ -106,28 +108,30 @@ class Policy(nn.Module):
     def __init__(self, config: Config, *, features: int = 0, moves: int = 1) -> None:
         """``features`` and ``moves`` are the problem's."""
         super().__init__()
-        if features or moves > 1:
-            raise Unsupported("fragments are joined to tours only; choose another model.kind for this problem")
         self.config = config
+        self.depot = moves > 1
         ranks = context_ranks(config.candidates, config.context, config.reach, torch.device("cpu"))
         self.register_buffer("ranks", ranks, persistent=False)
         self.ranks: Tensor
-        kind = [0] * config.candidates + [1] * (len(ranks) - config.candidates) + [2]
-        self.register_buffer("kind", nn.functional.one_hot(torch.tensor(kind), 3).float(), persistent=False)
+        kind = [0] * config.candidates + [1] * (len(ranks) - config.candidates) + [2, 3][: 1 + self.depot]
+        self.register_buffer("kind", nn.functional.one_hot(torch.tensor(kind)).float(), persistent=False)
         self.kind: Tensor
-        self.enter = nn.Linear(3, config.width)
+        pair = PAIR + self.depot
+        self.enter = nn.Linear(3 + 3 * self.depot, config.width)
         self.tied = nn.Parameter(0.1 * torch.randn(config.vectors))
         self.layers = nn.ModuleList(
-            VectorEGNN(config.width, config.message, config.vectors, PAIR + 3) for _ in range(config.depth)
+            VectorEGNN(config.width, config.message, config.vectors, pair + self.kind.shape[1])
+            for _ in range(config.depth)
         )
         self.norm = nn.LayerNorm(config.width)
         self.of_end = nn.Linear(config.width, config.width)
         self.of_partner = nn.Linear(config.width, config.width, bias=False)
-        self.of_pair = nn.Linear(PAIR, config.width, bias=False)
+        self.of_pair = nn.Linear(pair, config.width, bias=False)
         self.head = nn.Linear(config.width, 1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         self.sharpness = nn.Parameter(torch.tensor(1.0))
+        self.home = nn.Linear(config.width, 1) if self.depot else None
 
     def look(self, graph: Graph, fragments: Fragments) -> Ends:
         """All there is to see of the partial solutions."""
@@ -137,53 +141,73 @@ class Policy(nn.Module):
         pos, ranks = graph.pos.reshape(-1, dim), self.ranks.to(device)
         start = (torch.arange(batch, device=device) * n).unsqueeze(1)
         open_ = fragments.open.to(device)
-        other = (fragments.other.to(device) + start).flatten()
+        closed = fragments.closed.to(device)
+        # What has gone home is tied to the depot, wherever the path began.
+        other = (fragments.other.to(device).masked_fill(closed, 0) + start).flatten()
         node = (open_ > 0).flatten().nonzero().squeeze(1)
-        alone = open_.flatten()[node] == 2
-        near, length = nearest_ends(graph.pos, open_ > 0, other, node, int(ranks[-1]) + 1)
+        alone, closed = open_.flatten()[node] == 2, closed.flatten()[node]
+        load = fragments.load.to(device)
+        near, length = nearest_ends(graph.pos, open_ > 0, other, node, int(ranks[-1]) + 1, load if self.depot else None)
         valid = length.isfinite()
         unit = unit_of(length[:, :UNIT], valid[:, :UNIT])
         near, valid = near[:, ranks], valid[:, ranks]
         near = torch.where(valid, near, node.unsqueeze(1))
+        here = torch.arange(len(node), device=device)
+        place = torch.zeros(batch * n, dtype=torch.int64, device=device)
+        place[node] = here
         slots = torch.cat([near, other[node].unsqueeze(1)], dim=1)
-        valid = torch.cat([valid, ~alone.unsqueeze(1)], dim=1)
-        place = torch.empty(batch * n, dtype=torch.int64, device=device)
-        place[node] = torch.arange(len(node), device=device)
         at = place[slots]
+        valid = torch.cat([valid, ~(alone | closed).unsqueeze(1)], dim=1)
+        partner, allowed = near[:, :k], valid[:, :k]
+        if self.depot:
+            home = (node - node % n).unsqueeze(1)
+            # The depot is no end: what it says is what the end itself knows, seen from there.
+            slots, at = torch.cat([slots, home], dim=1), torch.cat([at, here.unsqueeze(1)], dim=1)
+            valid = nn.functional.pad(valid, (0, 1), value=True)
+            partner = torch.cat([partner, home], dim=1)
+            allowed = nn.functional.pad(allowed, (0, 1), value=True)
 
-        here, there = pos[node].unsqueeze(1), pos[slots]
-        other_here, other_there = pos[other[node]].unsqueeze(1), pos[other[slots]]
-        way = there - here
+        begin, end = pos[node].unsqueeze(1), pos[slots]
+        other_begin, other_end = pos[other[node]].unsqueeze(1), pos[other[slots]]
+        way = end - begin
         # The two ends, and the two that they are tied to, as seen from either.
-        straight, mine = way.norm(dim=-1), (there - other_here).norm(dim=-1)
-        theirs, across = (other_there - here).norm(dim=-1), (other_there - other_here).norm(dim=-1)
+        straight, mine = way.norm(dim=-1), (end - other_begin).norm(dim=-1)
+        theirs, across = (other_end - begin).norm(dim=-1), (other_end - other_begin).norm(dim=-1)
         unit_here, unit_there = unit.unsqueeze(1), unit[at]
         own = torch.cat([measures(d / unit_here) for d in (straight, mine, theirs, across)], dim=-1)
         its = torch.cat([measures(d / unit_there) for d in (straight, theirs, mine, across)], dim=-1)
         ratio = (unit_there / unit_here).log().clamp(-4, 4).unsqueeze(-1)
         single = alone.to(pos.dtype)
         flags = torch.stack([single.unsqueeze(1).expand_as(straight), single[at]], dim=-1)
-        pair = torch.cat([own, its, ratio, flags], dim=-1)
-        back = torch.cat([its, own, -ratio, flags.flip(-1)], dim=-1)[:, :k]
+        both = [(load.flatten()[node].unsqueeze(1) + load.flatten()[slots]).to(pos.dtype).unsqueeze(-1)][: self.depot]
+        pair = torch.cat([own, its, ratio, flags, *both], dim=-1)
+        back = torch.cat([its, own, -ratio, flags.flip(-1), *both], dim=-1)[:, :k]
 
         way = way / unit_here.unsqueeze(-1)
         size = straight / unit_here
         way = way * (REACH / size.clamp(min=REACH)).unsqueeze(-1)
         left = (open_ > 0).sum(dim=1).to(pos.dtype)[node // n]
-        tied = torch.where(alone, 0.0, torch.log1p(size[:, -1].clamp(max=FARTHEST)))
+        tied = torch.where(alone, 0.0, torch.log1p(size[:, len(ranks)].clamp(max=FARTHEST)))
         x = torch.stack([single, tied, left / (left + 10)], dim=-1)
-        both = (size + straight / unit_there)[:, :k]
-        return Ends(node, near[:, :k], valid[:, :k], at, valid, x, way, pair, back, both)
+        if self.depot:
+            # Every path counts once, whether one of its ends is left or both.
+            share = torch.where(open_ == 2, 1.0, torch.where(fragments.closed.to(device), 1.0, 0.5)) * (open_ > 0)
+            rest = (load * share).sum(dim=1)[node // n]
+            loads = torch.stack([load.flatten()[node], closed.double(), rest / (rest + 2)], dim=-1)
+            x = torch.cat([x, loads.to(pos.dtype)], dim=-1)
+        length = (size + straight / unit_there)[:, :k]
+        return Ends(node, partner, allowed, at, valid, x, way, pair, back, length)
 
     def ambiguous(self, graph: Graph, fragments: Fragments) -> Tensor:
         """``[B]`` True where an end that is seen is as far away as one that is not, which no symmetry keeps."""
         batch, n, _ = graph.pos.shape
         start = (torch.arange(batch, device=graph.pos.device) * n).unsqueeze(1)
         ends = fragments.open.to(graph.pos.device) > 0
-        other = (fragments.other.to(graph.pos.device) + start).flatten()
+        other = (fragments.other.masked_fill(fragments.closed, 0).to(graph.pos.device) + start).flatten()
         node = ends.flatten().nonzero().squeeze(1)
         k, ranks = self.config.candidates, self.ranks.tolist()
-        _, length = nearest_ends(graph.pos, ends, other, node, ranks[-1] + 2)
+        load = fragments.load.to(graph.pos.device) if self.depot else None
+        _, length = nearest_ends(graph.pos, ends, other, node, ranks[-1] + 2, load)
         tied = length[:, 1:].isfinite() & (length.diff(dim=1) <= TIE * length[:, 1:])
         seen = torch.zeros(length.shape[1], dtype=torch.bool, device=length.device)
         seen[ranks] = True
@@ -200,7 +224,8 @@ class Policy(nn.Module):
         edge = torch.cat([pair, self.kind.to(dtype).expand(len(pair), -1, -1)], dim=-1)
         h = self.enter(ends.x.to(dtype))
         # The first vectors point along the path to its other end.
-        v = self.tied.unsqueeze(-1) * (way[:, -1] * ends.valid[:, -1:]).unsqueeze(1)
+        other = len(self.ranks)
+        v = self.tied.unsqueeze(-1) * (way[:, other] * ends.valid[:, other, None]).unsqueeze(1)
         for layer in self.layers:
             h, v = layer(h, v, ends.at, ends.valid, way, edge)
         h = self.norm(h)
@@ -211,7 +236,10 @@ class Policy(nn.Module):
         reverse = first[partner] + second.unsqueeze(1) + self.of_pair(back)
         logits = self.head(nn.functional.silu(forth) + nn.functional.silu(reverse)).squeeze(-1)
         prior = nn.functional.softplus(self.sharpness) * ends.length.clamp(max=FARTHEST).to(dtype)
-        result: Tensor = (logits.to(dtype) - prior).masked_fill(~ends.allowed, -torch.inf)
+        logits = logits.to(dtype) - prior
+        if self.home is not None:
+            logits = torch.cat([logits, self.home(h).to(dtype)], dim=1)
+        result: Tensor = logits.masked_fill(~ends.allowed, -torch.inf)
         return result
 
 
@@ -230,7 +258,9 @@ def unit_of(length: Tensor, valid: Tensor) -> Tensor:
     return (logs.sum(dim=1) / valid.sum(dim=1).clamp(min=1)).exp()
 
 
-def nearest_ends(pos: Tensor, ends: Tensor, other: Tensor, node: Tensor, count: int) -> tuple[Tensor, Tensor]:
+def nearest_ends(
+    pos: Tensor, ends: Tensor, other: Tensor, node: Tensor, count: int, load: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """For each end ``node [N]``, the nearest other ends of other paths of the same instance, nearest first.
 
     Args:
@@ -238,16 +268,20 @@ def nearest_ends(pos: Tensor, ends: Tensor, other: Tensor, node: Tensor, count: 
         ends: ``[B, n]`` True for ends.
         other: ``[B * n]`` the other end of each.
         node: ``[N]`` the ends in order, ``row * n + node`` number.
+        load: ``[B, n]`` of the paths; those that together are more than 1 are not counted as near.
 
     Returns:
         ``near [N, count]`` and ``length [N, count]``, infinite where there are no more.
     """
     batch, n, _ = pos.shape
     if pos.device.type == "cpu" and n > LARGE:
-        found = [_by_tree(pos, other, node, row, count) for row in range(batch)]
+        found = [_by_tree(pos, other, node, row, count, load) for row in range(batch)]
         return torch.cat([near for near, _ in found]), torch.cat([length for _, length in found])
     distance = torch.cdist(pos, pos, compute_mode="donot_use_mm_for_euclid_dist")
     distance = distance.masked_fill(~ends.unsqueeze(1), torch.inf).view(batch * n, n)[node]
+    if load is not None:
+        together = load[node // n] + load.flatten()[node].unsqueeze(1)
+        distance.masked_fill_(together > 1 + TOLERANCE, torch.inf)
     distance.scatter_(1, (other[node] % n).unsqueeze(1), torch.inf)
     distance.scatter_(1, (node % n).unsqueeze(1), torch.inf)
     length, near = distance.topk(min(count, n), dim=1, largest=False)
@@ -259,18 +293,25 @@ def nearest_ends(pos: Tensor, ends: Tensor, other: Tensor, node: Tensor, count: 
     return near, length
 
 
-def _by_tree(pos: Tensor, other: Tensor, node: Tensor, row: int, count: int) -> tuple[Tensor, Tensor]:
-    """:func:`nearest_ends` of one large instance, without looking at all pairs."""
+def _by_tree(
+    pos: Tensor, other: Tensor, node: Tensor, row: int, count: int, load: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """:func:`nearest_ends` of one large instance, without looking at all pairs.
+
+    Where loads forbid many, more are looked at, and there may be fewer than ``count`` for all that.
+    """
     from scipy.spatial import cKDTree
 
     n = pos.shape[1]
     mine = node[node // n == row]
     points = pos[row, mine - row * n].numpy()
     # Two more than wanted: the end itself and the one it is tied to come up among them.
-    wanted = min(count + 2, len(mine))
+    wanted = min((count if load is None else WIDER * count) + 2, len(mine))
     length, found = cKDTree(points).query(points, k=[*range(1, wanted + 1)], workers=torch.get_num_threads())
     near = mine[torch.from_numpy(found)]
     own = (near == mine.unsqueeze(1)) | (near == other[mine].unsqueeze(1))
+    if load is not None:
+        own |= load.flatten()[near] + load.flatten()[mine].unsqueeze(1) > 1 + TOLERANCE
     distance = torch.from_numpy(length).masked_fill(own, torch.inf)
     distance, order = distance.sort(dim=1, stable=True)
     near = near.gather(1, order)

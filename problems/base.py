@@ -15,10 +15,13 @@ import torch
 from torch import Tensor
 
 from l2o.problems.fragments import Fragments
-from l2o.problems.instance import Floats, Instance, Routes
+from l2o.problems.instance import Floats, Instance, Ints, Routes
 
 Improve = Callable[[Instance, Routes], Routes]
 """A search: routes in, routes that are not worse out."""
+
+Complete = Callable[[Instance, Ints, Routes], Routes]
+"""A search that may not touch some paths: the instance, ``[U, 2]`` their ends, and routes that hold them."""
 
 
 @dataclass(frozen=True)
@@ -191,9 +194,17 @@ class Problem(Protocol):
 class Completes(Protocol):
     """A problem whose solutions can be made by joining the ends of paths."""
 
-    def completed(self, graph: Graph, row: int, fragments: Fragments, tour: list[int], improve: Improve) -> Tensor:
-        """``[n, 2]`` the neighbours of each end in the best completion found of one partial solution; -1 inside paths.
+    depot: bool
+    """Whether ends may also go home, to node 0."""
 
-        What is left is handed to ``improve`` as an instance of its own, which holds the ends alone; it begins with what
-        is left of ``tour``, which runs through all paths.
+    def fragments(self, graph: Graph) -> Fragments:
+        """Every node a path of its own."""
+
+    def completed(
+        self, graph: Graph, row: int, fragments: Fragments, routes: list[list[int]], complete: Complete
+    ) -> Tensor:
+        """``[n, 2]`` the neighbours of each end in the best completion found of one partial solution; -1 for none.
+
+        What is left is handed to ``complete`` as an instance of its own, which holds the ends alone, with what is left
+        of ``routes``, which run through all paths.
         """

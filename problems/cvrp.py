@@ -10,22 +10,21 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from l2o.problems.base import Graph, Improve, Plan, State
+from l2o.problems.base import Complete, Graph, Improve, Plan, State
 from l2o.problems.embedding import embedding
+from l2o.problems.fragments import TOLERANCE, Fragments
 from l2o.problems.instance import Infeasible, Instance, Routes
 from l2o.problems.maps import MAPS
 
 STRAIGHT, VIA_DEPOT = 0, 1
 """The two ways to reach a customer: with the load that is left, or refilled at the depot."""
 
-TOLERANCE = 1e-9
-"""Relative slack on loads, which are sums of shares of the capacity."""
-
 
 class CVRP:
     """Node 0 is the depot and the anchor; any number of vehicles. An instance with n customers takes n decisions."""
 
     name = "cvrp"
+    depot = True
     moves = 2
     features = 5
 
@@ -149,6 +148,45 @@ class CVRP:
             better = better + stops
         # That the vehicle drove home first was not the search's choice and need not be right.
         return Plan(begin + 1 if begin else 0, better, ways, free, ends)
+
+    def fragments(self, graph: Graph) -> Fragments:
+        """Every customer a path of its own; the depot is none."""
+        alone = Fragments.alone(graph.demand)
+        alone.open[:, 0] = 0
+        return alone
+
+    def completed(
+        self, graph: Graph, row: int, fragments: Fragments, routes: list[list[int]], complete: Complete
+    ) -> Tensor:
+        """The depot and the ends alone as an instance, the load of each path at one of its ends."""
+        open_, closed = fragments.open[row].tolist(), fragments.closed[row].tolist()
+        left = [[node for node in route if open_[node] > 0] for route in routes]
+        nodes = [0, *(node for route in left for node in route)]
+        place = {node: i for i, node in enumerate(nodes)}
+        other = fragments.other[row].tolist()
+        ends = [0 if closed[node] else place[other[node]] for node in nodes]
+        paths = np.array([(i, j) for i, j in enumerate(ends) if i > 0 and (i <= j or j == 0)])
+        demand = np.zeros(len(nodes))
+        demand[paths[:, 0]] = fragments.load[row, nodes].numpy()[paths[:, 0]]
+        instance = Instance(
+            "rest",
+            self.name,
+            "EXPLICIT",
+            "none",
+            np.arange(len(nodes)),
+            matrix=graph.matrix(row, nodes),
+            demand=demand,
+            capacity=1.0,
+        )
+        partners = torch.full((graph.n, 2), -1)
+        for route in complete(instance, paths, tuple(tuple(place[node] for node in stops) for stops in left if stops)):
+            stops = [0, *(nodes[i] for i in route), 0]
+            for before, node, after in zip(stops, stops[1:-1], stops[2:], strict=False):
+                partners[node, 0], partners[node, 1] = before, after
+                if closed[node]:
+                    # One of its two neighbours is the depot that it has gone home to; what is open is the other side.
+                    partners[node, 0 if before == 0 else 1] = -1
+        return partners
 
     def cost(self, instance: Instance, routes: Routes) -> float:
         """Total length of the routes, out from the depot and back."""

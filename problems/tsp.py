@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from l2o.problems.base import Graph, Improve, Plan, State
+from l2o.problems.base import Complete, Graph, Improve, Plan, State
 from l2o.problems.embedding import embedding
 from l2o.problems.fragments import Fragments
 from l2o.problems.instance import Infeasible, Instance, Routes
@@ -23,6 +23,7 @@ class TSP:
     """Symmetric, complete. The anchor is the first node; there is one way to reach a node."""
 
     name = "tsp"
+    depot = False
     moves = 1
     features = 0
 
@@ -100,18 +101,21 @@ class TSP:
         ends = [] if begin else [better[0], better[-1]]
         return Plan(begin, nodes[:begin] + better, moves, [t == 0 and not begin for t in range(len(moves))], ends)
 
-    def completed(self, graph: Graph, row: int, fragments: Fragments, tour: list[int], improve: Improve) -> Tensor:
-        """The ends alone as an instance, in which every way costs extra but the one through a path."""
-        ends = [node for node in tour if fragments.open[row, node] > 0]
-        matrix = graph.matrix(row, ends)
+    def fragments(self, graph: Graph) -> Fragments:
+        """Every node a path of its own."""
+        return Fragments.alone(torch.zeros_like(graph.demand))
+
+    def completed(
+        self, graph: Graph, row: int, fragments: Fragments, routes: list[list[int]], complete: Complete
+    ) -> Tensor:
+        """The ends alone as an instance."""
+        ends = [node for node in routes[0] if fragments.open[row, node] > 0]
         place = {node: i for i, node in enumerate(ends)}
-        other = np.array([place[node] for node in fragments.other[row, ends].tolist()])
-        tied = np.flatnonzero(other != np.arange(len(ends)))
-        matrix = matrix + _FAR * max(1e-9, matrix.max())
-        matrix[tied, other[tied]] = 0.0
-        np.fill_diagonal(matrix, 0.0)
-        instance = Instance("rest", self.name, "EXPLICIT", "none", np.arange(len(ends)), matrix=matrix)
-        (better,) = improve(instance, (tuple(range(len(ends))),))
+        other = [place[node] for node in fragments.other[row, ends].tolist()]
+        paths = np.array([(i, j) for i, j in enumerate(other) if i <= j])
+        nodes = np.arange(len(ends))
+        instance = Instance("rest", self.name, "EXPLICIT", "none", nodes, matrix=graph.matrix(row, ends))
+        (better,) = complete(instance, paths, (tuple(nodes.tolist()),))
         ring = torch.tensor(ends)[list(better)]
         partners = torch.full((graph.n, 2), -1)
         partners[ring, 0], partners[ring, 1] = ring.roll(1), ring.roll(-1)

@@ -7,19 +7,20 @@ import json
 import math
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 
 from l2o import checkpoint, problems
-from l2o.improve import improve
+from l2o.improve import complete
 from l2o.join import join
 from l2o.models.fragments import Config, Policy
 from l2o.problems.base import Completes
 from l2o.problems.fragments import Fragments
-from l2o.problems.instance import Instance, Routes, Unsupported
+from l2o.problems.instance import Instance, Ints, Routes
 from l2o.recipe import InvalidRecipe, from_dict
 from l2o.train import train
 
@@ -32,48 +33,80 @@ SMALL: dict[str, Any] = {
 }
 
 
-def search(instance: Instance, routes: Routes) -> Routes:
-    return improve(instance, routes, deadline=math.inf, seed=0, iterations=200)
+def search(instance: Instance, paths: Ints, routes: Routes) -> Routes:
+    return complete(instance, paths, routes, seed=0, iterations=400)
 
 
+def solutions(ends: list[int], depot: bool) -> Iterator[list[list[int]]]:
+    """All there are: orders of the ends, for routes cut in every way."""
+    if not depot:
+        yield from ([[ends[0], *rest]] for rest in itertools.permutations(ends[1:]))
+        return
+    for order in itertools.permutations(ends):
+        for cuts in itertools.product((False, True), repeat=len(ends) - 1):
+            routes = [[order[0]]]
+            for node, cut in zip(order[1:], cuts, strict=True):
+                routes = [*routes, [node]] if cut else [*routes[:-1], [*routes[-1], node]]
+            yield routes
+
+
+@pytest.mark.parametrize(("name", "n"), [("tsp", 8), ("cvrp", 6)])
 @pytest.mark.parametrize("seed", range(6))
-def test_completions_are_the_best_that_hold_all_paths(seed: int) -> None:
-    problem = problems.find("tsp")
-    completes: Completes = problem  # type: ignore[assignment]
-    n = 8
+def test_completions_are_the_best_that_hold_all_paths(name: str, n: int, seed: int) -> None:
+    problem = problems.find(name)
+    completes = cast(Completes, problem)
     graph = problem.sample(torch.Generator().manual_seed(seed), 1, n, "uniform")
     torch.manual_seed(seed)
+    policy = Policy(Config(width=8, message=4, depth=1), moves=problem.moves)
     rounds: list[Fragments] = []
-    made = join(
-        Policy(Config(width=8, message=4, depth=1)),
-        graph,
-        share=1e-9,
-        watch=lambda left, state: rounds.append(state.clone()),
-    )
+    made = join(completes, policy, graph, share=1e-9, watch=lambda left, state: rounds.append(state.clone()))
     assert made is not None
-    distance = torch.cdist(graph.pos[0], graph.pos[0])
-    tour = made.tours[0].tolist()
+    distance = torch.cdist(graph.pos[0], graph.pos[0]).tolist()
     for state in rounds[1:]:
-        partners = completes.completed(graph, 0, state, tour, search)
-        ends = (state.open[0] > 0).nonzero().squeeze(1).tolist()
-        assert (partners[state.open[0] == 0] == -1).all()
+        open_, other, closed = (x[0].tolist() for x in (state.open, state.other, state.closed))
+        load = state.load[0].tolist()
+        ends = [node for node in range(graph.n) if open_[node] > 0]
+        partners = completes.completed(graph, 0, state, [list(route) for route in made.routes[0]], search).tolist()
+        assert all(partners[node] == [-1, -1] for node in range(graph.n) if open_[node] == 0)
 
-        def length(ring: tuple[int, ...], state: Fragments = state) -> float:
+        def neighbours(routes: list[list[int]], depot: bool = completes.depot) -> dict[int, list[int]]:
+            found: dict[int, list[int]] = {}
+            for route in routes:
+                ring = [0, *route, 0] if depot else [route[-1], *route, route[0]]
+                found |= {node: [a, b] for a, node, b in zip(ring, ring[1:], ring[2:], strict=False)}
+            return found
+
+        def length(
+            near: dict[int, list[int]],
+            ends: list[int] = ends,
+            other: list[int] = other,
+            closed: list[bool] = closed,
+        ) -> float:
             """Of the ways that are not paths; infinite where a path is broken up."""
-            pairs = list(zip(ring, (*ring[1:], ring[0]), strict=True))
-            tied = {(i, int(state.other[0, i])) for i in ring if int(state.other[0, i]) != i}
-            if not all((i, j) in pairs or (j, i) in pairs for i, j in tied):
-                return math.inf
-            return sum(float(distance[i, j]) for i, j in pairs if (i, j) not in tied)
+            total = 0.0
+            for node in ends:
+                ways = list(near[node])
+                tied = 0 if closed[node] else other[node]
+                if tied != node:
+                    if tied not in ways:
+                        return math.inf
+                    ways.remove(tied)
+                # Each way between two ends is seen from both, each way home from one.
+                total += sum(distance[node][way] / (1 if completes.depot and way == 0 else 2) for way in ways)
+            return total
 
-        best = min(length((ends[0], *rest)) for rest in itertools.permutations(ends[1:]))
-        ring, before = [ends[0]], -1
-        while len(ring) < len(ends):
-            here = ring[-1]
-            following = [j for j in partners[here].tolist() if j != before]
-            before = here
-            ring.append(following[0])
-        assert length(tuple(ring)) == pytest.approx(best, rel=1e-6)
+        carried = {i: load[i] if other[i] >= i or closed[i] else 0.0 for i in ends}
+        best = min(
+            length(neighbours(routes))
+            for routes in solutions(ends, completes.depot)
+            if all(sum(carried[i] for i in route) <= 1 + 1e-9 for route in routes)
+        )
+        mine = {}
+        for node in ends:
+            known = [way for way in partners[node] if way >= 0]
+            assert len(known) == (1 if closed[node] else 2)
+            mine[node] = [0, *known] if closed[node] else known
+        assert length(mine) == pytest.approx(best, rel=1e-6)
 
 
 def test_a_run_teaches_and_solves(tmp_path: Path) -> None:
@@ -86,7 +119,7 @@ def test_a_run_teaches_and_solves(tmp_path: Path) -> None:
     graph = problem.sample(torch.Generator().manual_seed(9), 60, 20, "uniform")
     costs = []
     for policy in (plain, loaded.policy):
-        made = join(policy, graph)  # type: ignore[arg-type]
+        made = join(cast(Completes, problem), cast(Policy, policy), graph)
         assert made is not None
         costs.append(float(made.cost.mean()))
     assert costs[1] < costs[0]
@@ -102,9 +135,7 @@ def test_a_run_teaches_and_solves(tmp_path: Path) -> None:
     assert done.returncode == 2 and "draw samples instead" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_fragments_learn_by_completion_alone(tmp_path: Path) -> None:
+def test_fragments_learn_by_completion_alone() -> None:
     for wrong in ({"method": "reinforce"}, {"model": {"kind": "local"}}):
         with pytest.raises(InvalidRecipe, match="fragments learn by completion alone"):
             from_dict(SMALL | wrong | {"data": {"starts": 2}})
-    with pytest.raises(Unsupported, match="to tours only"):
-        train(from_dict(SMALL | {"problem": "cvrp"}), tmp_path)

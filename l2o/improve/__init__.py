@@ -31,7 +31,7 @@ class _Search(Protocol):
 
     def warm_up(self) -> None: ...
 
-    # ``regrets`` is optional, see the function of that name.
+    # ``regrets`` and ``complete`` are optional, see the functions of that name.
 
 
 def _search(problem: str) -> _Search:
@@ -83,6 +83,18 @@ def regrets(instance: Instance, plan: Routes, constructions: Ints) -> Floats:
     instance's problem must be one of :func:`regretting`.
     """
     found: Floats = importlib.import_module(f"l2o.improve.{instance.problem}").regrets(instance, plan, constructions)
+    return found
+
+
+def complete(instance: Instance, paths: Ints, routes: Routes, *, seed: int, iterations: int) -> Routes:
+    """The best solution found that holds all ``paths [U, 2]`` between two nodes each, or a node and itself.
+
+    Every node but the depot is in one path; what a path itself costs does not matter. It begins with ``routes``, which
+    hold them all.
+    """
+    found: Routes = importlib.import_module(f"l2o.improve.{instance.problem}").complete(
+        instance, paths, routes, seed=seed, iterations=iterations
+    )
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -10,7 +11,7 @@ from l2o.improve import Report, kernels_cvrp, random
 from l2o.improve.metric import metric
 from l2o.improve.neighbours import nearest
 from l2o.improve.run import Clock, Found, in_threads
-from l2o.problems.instance import Instance, Routes
+from l2o.problems.instance import Instance, Ints, Routes
 
 NEIGHBOURS = 64
 HOT, COLD = 1.0, 0.01
@@ -62,6 +63,40 @@ def improve(
             found(kernels_cvrp.best_cost(search), best)
 
     return in_threads(run, threads, routes, lambda routes: _cost(instance, routes), report, n)
+
+
+def complete(instance: Instance, paths: Ints, routes: Routes, *, seed: int, iterations: int) -> Routes:
+    """See :func:`l2o.improve.complete`; a path with the depot at one end has gone home there."""
+    assert instance.demand is not None and instance.capacity is not None
+    ends = np.concatenate([np.zeros((1, 2), np.int64), paths])
+    number = {int(node): unit for unit, path in enumerate(ends) for node in path if node > 0}
+    given: list[list[int]] = []
+    for route in routes:
+        units = list(dict.fromkeys(number[node] for node in route))
+        given.append(units)
+        for place, unit in enumerate(units):
+            a, b = ends[unit]
+            # Entered at the end that comes first; one that has gone home, at home unless it is the last of several.
+            first = next(node for node in route if number[node] == unit)
+            at_home = 0 in (a, b)
+            turned = (a != first) if not at_home else ((a == 0) == (place > 0 and place == len(units) - 1))
+            if a != b and turned:
+                ends[unit] = b, a
+    matrix = instance.distance(ends.T[:, :, None, None], ends.T[None, None])
+    apart = matrix.min(axis=(0, 2))
+    np.fill_diagonal(apart, np.inf)
+    near = np.argsort(apart, axis=1, kind="stable")[:, : min(NEIGHBOURS, len(ends) - 1)]
+    demand = np.where(ends[:, 0] == ends[:, 1], 0.0, np.array(instance.demand)[ends[:, 1]])
+    demand = demand + np.array(instance.demand)[ends[:, 0]]
+    capacity = instance.capacity * (1 + SLACK)
+    search = kernels_cvrp.search(metric(instance), near, demand, capacity, given, random.state(seed), ends)
+    mean_leg = kernels_cvrp.best_cost(search) / (len(paths) + len(given))
+    for ruins in range(0, iterations, _CHUNK):
+        heat = mean_leg * HOT * (COLD / HOT) ** (ruins / iterations)
+        kernels_cvrp.ruins(search, min(_CHUNK, iterations - ruins), heat)
+    # A path that has gone home ends a route wherever it stands.
+    parts = [itertools.groupby(route, key=bool) for route in kernels_cvrp.best(search)]
+    return tuple(tuple(part) for groups in parts for away, part in groups if away)
 
 
 def _cost(instance: Instance, routes: Routes) -> float:

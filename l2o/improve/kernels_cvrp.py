@@ -37,13 +37,18 @@ class Search(NamedTuple):
     """All that a search remembers between two calls; arrays, changed in place.
 
     Routes are rings: stop ``n + r`` is the depot as the beginning and the end of route ``r``. Customers keep their
-    numbers, and there are as many routes as nodes, most of them empty.
+    numbers, and there are as many routes as nodes, most of them empty. A customer may be a whole path, which is entered
+    at one of its ends and left at the other, this way round or that.
     """
 
     metric: Metric
     near: Ints
     """``[n, k]`` nearest other nodes, nearest first."""
     demand: Floats
+    enter: Ints
+    """``[2 n]`` the node at which a stop is reached; the depot's is 0."""
+    leave: Ints
+    """``[2 n]`` the node from which one goes on."""
     after: Ints
     """``[2 n]`` the next stop."""
     before: Ints
@@ -54,6 +59,8 @@ class Search(NamedTuple):
     size: Ints
     best: Ints
     """``[2 n]`` the best ``after``, as far as it is saved (``notes[_SAVED]``); else ``after`` itself is the best."""
+    best_enter: Ints
+    best_leave: Ints
     ruined: Ints
     """``[n]`` the last ruin that removed something from the route."""
     empty: Ints
@@ -64,7 +71,7 @@ class Search(NamedTuple):
     key: Floats
     """By what these are sorted."""
     journal: Ints
-    """``[m, 2]`` a customer and the stop behind which it was removed, or -1 if it was put in."""
+    """``[m, 3]`` a customer, the stop behind which it was removed, or -1 if it was put in, and where it was entered."""
     notes: Ints
     """Counters, see the names above."""
     costs: Floats
@@ -73,27 +80,43 @@ class Search(NamedTuple):
 
 
 def search(
-    metric: Metric, near: Ints, demand: Floats, capacity: float, routes: list[list[int]], rng: NDArray[np.uint64]
+    metric: Metric,
+    near: Ints,
+    demand: Floats,
+    capacity: float,
+    routes: list[list[int]],
+    rng: NDArray[np.uint64],
+    paths: Ints | None = None,
 ) -> Search:
-    """Everything set up for ``routes`` of customers, none of them empty."""
+    """Everything set up for ``routes`` of customers, none of them empty.
+
+    ``paths [n, 2]`` are the nodes at which each customer is entered and left, to begin with; None: customers are nodes.
+    """
     n = len(demand)
     ring = np.arange(2 * n)
+    ends = np.zeros((2 * n, 2), np.int64)
+    ends[:n] = np.arange(n)[:, None] if paths is None else paths
+    enter, leave = np.ascontiguousarray(ends[:, 0]), np.ascontiguousarray(ends[:, 1])
     s = Search(
         metric=metric,
         near=near,
         demand=demand,
+        enter=enter,
+        leave=leave,
         after=ring.copy(),
         before=ring.copy(),
         route=np.concatenate([np.full(n, -1), np.arange(n)]),
         load=np.zeros(n),
         size=np.zeros(n, np.int64),
         best=ring.copy(),
+        best_enter=enter.copy(),
+        best_leave=leave.copy(),
         ruined=np.zeros(n, np.int64),
         empty=np.arange(n)[::-1].copy(),
         stacked=np.ones(n, np.bool_),
         absent=np.empty(n, np.int64),
         key=np.empty(n),
-        journal=np.empty((2 * n, 2), np.int64),
+        journal=np.empty((2 * n, 3), np.int64),
         notes=np.array([0, 0, n, 0, 0, 0]),
         costs=np.array([0.0, 0.0, capacity]),
         rng=rng,
@@ -104,16 +127,17 @@ def search(
 
 
 def best(s: Search) -> list[list[int]]:
-    """The best routes found so far."""
+    """The best routes of nodes found so far."""
     n = len(s.demand)
-    after = (s.best if s.notes[_SAVED] else s.after).tolist()
+    kept = (s.best, s.best_enter, s.best_leave) if s.notes[_SAVED] else (s.after, s.enter, s.leave)
+    after, enter, leave = (array.tolist() for array in kept)
     routes = []
     for depot in range(n, 2 * n):
         if after[depot] != depot:
             route = []
             stop = after[depot]
             while stop < n:
-                route.append(stop)
+                route += [enter[stop]] if enter[stop] == leave[stop] else [enter[stop], leave[stop]]
                 stop = after[stop]
             routes.append(route)
     return routes
@@ -136,8 +160,7 @@ def _fill(s: Search, customers: Ints, routes: Ints) -> None:
 
 @njit
 def _leg(s: Search, a: int, b: int) -> float:
-    n = len(s.demand)
-    return between(s.metric, a if a < n else 0, b if b < n else 0)
+    return between(s.metric, s.leave[a], s.enter[b])
 
 
 @njit
@@ -177,8 +200,14 @@ def _take(s: Search, c: int) -> None:
 
 @njit
 def _note(s: Search, c: int, behind: int) -> None:
-    s.journal[s.notes[_CHANGES], 0], s.journal[s.notes[_CHANGES], 1] = c, behind
+    change = s.notes[_CHANGES]
+    s.journal[change, 0], s.journal[change, 1], s.journal[change, 2] = c, behind, s.enter[c]
     s.notes[_CHANGES] += 1
+
+
+@njit
+def _turn(s: Search, c: int) -> None:
+    s.enter[c], s.leave[c] = s.leave[c], s.enter[c]
 
 
 @njit
@@ -188,6 +217,8 @@ def _undo(s: Search) -> None:
         if behind < 0:
             _take(s, c)
         else:
+            if s.enter[c] != s.journal[i, 2]:
+                _turn(s, c)
             _put(s, c, behind)
 
 
@@ -267,9 +298,9 @@ def _sort_absent(s: Search) -> None:
         elif order < 8:
             key = -s.demand[c]
         elif order < 10:
-            key = -between(s.metric, 0, c)
+            key = -between(s.metric, 0, s.enter[c])
         else:
-            key = between(s.metric, 0, c)
+            key = between(s.metric, 0, s.enter[c])
         j = i
         while j > 0 and s.key[j - 1] > key:
             s.absent[j], s.key[j] = s.absent[j - 1], s.key[j - 1]
@@ -288,8 +319,8 @@ def _empty_route(s: Search) -> int:
 
 
 @njit
-def _insert(s: Search, c: int) -> None:
-    """Put ``c`` where the detour is shortest among the places with room that are not overlooked, or open a route."""
+def _place(s: Search, c: int) -> tuple[float, int]:
+    """The shortest detour by way of ``c`` among the places with room that are not overlooked, and behind which stop."""
     n = len(s.demand)
     room = s.costs[_CAPACITY] - s.demand[c]
     best, place = np.inf, -1
@@ -310,7 +341,22 @@ def _insert(s: Search, c: int) -> None:
                 detour = _detour(s, c, v, s.after[v])
                 if detour < best:
                     best, place = detour, v
-    alone = 2.0 * between(s.metric, 0, c)
+    return best, place
+
+
+@njit
+def _insert(s: Search, c: int) -> None:
+    """Put ``c`` where the detour is shortest, either way round, or open a route."""
+    n = len(s.demand)
+    best, place = _place(s, c)
+    if s.enter[c] != s.leave[c]:
+        _turn(s, c)
+        turned, other = _place(s, c)
+        if turned < best:
+            best, place = turned, other
+        else:
+            _turn(s, c)
+    alone = between(s.metric, 0, s.enter[c]) + between(s.metric, s.leave[c], 0)
     if alone < best:
         best, place = alone, n + _empty_route(s)
     s.costs[_CURRENT] += best
@@ -341,7 +387,7 @@ def ruins(s: Search, count: int, heat: float) -> None:
                 s.costs[_CURRENT] = before
                 if keep:
                     for i in range(len(s.after)):
-                        s.best[i] = s.after[i]
+                        s.best[i], s.best_enter[i], s.best_leave[i] = s.after[i], s.enter[i], s.leave[i]
                     s.notes[_SAVED] = 1
         elif after < s.costs[_BEST]:
             s.costs[_BEST] = after

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -23,6 +24,8 @@ KICKS_PER_NODE = 10
 """A search that will make fewer kicks than this starts colder in proportion: it has no time to cool down."""
 TINY, TINY_KICKS = 12, 1_000
 """Up to so many nodes, so many kicks are enough to end the search."""
+FAR = 10.0
+"""What is paid for giving up a path, in units of the longest way."""
 _CHUNK = 100
 """Kicks between two looks at the clock: about 10 ms."""
 _WORK = 5_000_000
@@ -77,6 +80,18 @@ def improve(
             found(kernels_tsp.best_cost(search), best)
 
     return in_threads(run, threads, routes, cost, report, n)
+
+
+def complete(instance: Instance, paths: Ints, routes: Routes, *, seed: int, iterations: int) -> Routes:
+    """See :func:`l2o.improve.complete`."""
+    nodes = np.arange(instance.n)
+    # All tours have equally many edges. Where each costs extra but those that are paths, none of these is given up.
+    matrix = instance.distance(nodes[:, None], nodes)
+    matrix = matrix + FAR * max(1e-9, matrix.max())
+    matrix[paths[:, 0], paths[:, 1]] = matrix[paths[:, 1], paths[:, 0]] = 0.0
+    np.fill_diagonal(matrix, 0.0)
+    held = Instance(instance.name, instance.problem, "EXPLICIT", "none", nodes, matrix=matrix)
+    return improve(held, routes, deadline=math.inf, seed=seed, iterations=iterations)
 
 
 def regrets(instance: Instance, plan: Routes, constructions: Ints) -> Floats:
