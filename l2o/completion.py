@@ -23,7 +23,7 @@ from l2o.problems.fragments import Fragments
 from l2o.problems.instance import Instance, Ints, Routes
 from l2o.recipe import Recipe
 
-SHARES = (0.05, 0.1, 0.1, 0.2, 0.3)
+SHARES = (0.05, 0.1, 0.15, 0.2, 0.3)
 """Of the joins left, how many a round makes while learning, so that the policy knows what any of them leads to."""
 
 
