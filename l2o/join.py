@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from l2o import kernels_join
 from l2o.models.fragments import Policy
 from l2o.problems.base import Completes, Graph
 from l2o.problems.fragments import Fragments
@@ -17,7 +16,6 @@ from l2o.problems.instance import Ints, Routes
 
 SHARE = 0.1
 """Share of the joins left that one round makes."""
-
 
 TEMPERATURE = 0.5
 """Of the noise with which solutions are sampled."""
@@ -64,6 +62,9 @@ def join(
         watch: called before each round with the most joins left and the partial solutions, which go on changing.
         stop: called with the number of joins made; True gives up and returns None.
     """
+    # Imported where it is wanted: numba takes longer to load than a policy that walks takes for most files.
+    from l2o import kernels_join
+
     batch, n, _ = graph.pos.shape
     fragments = problem.fragments(graph)
     open_, other = fragments.open.view(-1).numpy(), fragments.other.view(-1).numpy()

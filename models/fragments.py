@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor, nn
 
-from l2o.models.patch import TIE, context_ranks
+from l2o.models.patch import TIE, context_ranks, scale_of
 from l2o.models.vectors import VectorEGNN
 from l2o.problems.base import Graph
 from l2o.problems.fragments import TOLERANCE, Fragments
@@ -141,15 +141,15 @@ class Policy(nn.Module):
         pos, ranks = graph.pos.reshape(-1, dim), self.ranks.to(device)
         start = (torch.arange(batch, device=device) * n).unsqueeze(1)
         open_ = fragments.open.to(device)
-        closed = fragments.closed.to(device)
+        gone = fragments.closed.to(device)
         # What has gone home is tied to the depot, wherever the path began.
-        other = (fragments.other.to(device).masked_fill(closed, 0) + start).flatten()
+        other = (fragments.other.to(device).masked_fill(gone, 0) + start).flatten()
         node = (open_ > 0).flatten().nonzero().squeeze(1)
-        alone, closed = open_.flatten()[node] == 2, closed.flatten()[node]
+        alone, closed = open_.flatten()[node] == 2, gone.flatten()[node]
         load = fragments.load.to(device)
         near, length = nearest_ends(graph.pos, open_ > 0, other, node, int(ranks[-1]) + 1, load if self.depot else None)
         valid = length.isfinite()
-        unit = unit_of(length[:, :UNIT], valid[:, :UNIT])
+        unit = scale_of(length[:, :UNIT], valid[:, :UNIT])
         near, valid = near[:, ranks], valid[:, ranks]
         near = torch.where(valid, near, node.unsqueeze(1))
         here = torch.arange(len(node), device=device)
@@ -191,7 +191,7 @@ class Policy(nn.Module):
         x = torch.stack([single, tied, left / (left + 10)], dim=-1)
         if self.depot:
             # Every path counts once, whether one of its ends is left or both.
-            share = torch.where(open_ == 2, 1.0, torch.where(fragments.closed.to(device), 1.0, 0.5)) * (open_ > 0)
+            share = torch.where((open_ == 2) | gone, 1.0, 0.5) * (open_ > 0)
             rest = (load * share).sum(dim=1)[node // n]
             loads = torch.stack([load.flatten()[node], closed.double(), rest / (rest + 2)], dim=-1)
             x = torch.cat([x, loads.to(pos.dtype)], dim=-1)
@@ -247,15 +247,6 @@ def measures(distance: Tensor) -> Tensor:
     """``[..., 3]`` one ``distance [...]`` in units, as features that tell small from smaller and large from larger."""
     d = distance.clamp(max=FARTHEST)
     return torch.stack([torch.exp(-d), torch.log1p(d), torch.log(d + 0.02)], dim=-1)
-
-
-def unit_of(length: Tensor, valid: Tensor) -> Tensor:
-    """``[N]`` the geometric mean of the distances ``[N, UNIT]``, each at least a fiftieth of the largest."""
-    length = torch.where(valid, length, 0.0)
-    largest = length.amax(dim=1, keepdim=True)
-    largest = torch.where(largest > 0, largest, torch.ones_like(largest))
-    logs = torch.where(valid, length.maximum(largest / 50).log(), 0.0)
-    return (logs.sum(dim=1) / valid.sum(dim=1).clamp(min=1)).exp()
 
 
 def nearest_ends(

@@ -217,7 +217,7 @@ def scale_of(length: Tensor, valid: Tensor) -> Tensor:
     A geometric mean keeps near nodes apart where some candidates are far (clusters); each distance counts at least as a
     fiftieth of the largest, which bounds the effect of duplicates.
     """
-    length = length * valid
+    length = torch.where(valid, length, 0.0)
     largest = length.amax(dim=1, keepdim=True)
     largest = torch.where(largest > 0, largest, torch.ones_like(largest))
     logs = torch.where(valid, length.clamp(min=0).maximum(largest / 50).log(), torch.zeros_like(length))
