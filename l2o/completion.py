@@ -15,21 +15,22 @@ from torch import Tensor
 
 from l2o.data import Batch
 from l2o.improve import complete
-from l2o.join import join
+from l2o.join import Joined, join
 from l2o.learner import Learner
-from l2o.models.fragments import Ends, Policy
+from l2o.models.fragments import Policy
 from l2o.problems.base import Completes, Graph, Problem
 from l2o.problems.fragments import Fragments
 from l2o.problems.instance import Instance, Ints, Routes
 from l2o.recipe import Recipe
 
-SHARES = (0.05, 0.1, 0.15, 0.2, 0.3)
+SHARES = (0.1, 0.2, 0.4)
 """Of the joins left, how many a round makes while learning, so that the policy knows what any of them leads to."""
 
 
 class Completion(Learner):
-    """Each batch: build, complete, learn."""
+    """Each batch: build, complete, then learn from all that was met, in several steps."""
 
+    automatic_optimization = False
     dynamic = True
     loss = "cross-entropy to own partial solutions completed by own local search"
 
@@ -38,64 +39,91 @@ class Completion(Learner):
         self.completes = cast(Completes, problem)
         self.policy: Policy
 
-    def training_step(self, batch: Batch, number: int) -> Tensor:
-        """One batch of instances, each seen in several rounds."""
+    def training_step(self, batch: Batch, number: int) -> None:
+        """One batch of instances, each met in several rounds of its construction."""
         generator = torch.Generator().manual_seed(batch.seed)
-        graph = batch.graph
+        improvement = self.recipe.improvement
+        fragments, made = self.play(batch.graph, generator)
+        met = len(fragments.open)
+        graph = batch.graph.at(torch.arange(met, device=self.device) % len(batch.graph.pos))
+        completions = self.completed(graph, fragments, made.routes, batch.seed)
+        partners = neighbours(fragments, completions, self.completes.depot)
+        # Equally many in all processes, so not more than there are instances.
+        steps = min(improvement.steps, len(batch.graph.pos))
+        for _ in range(improvement.passes):
+            for part in torch.randperm(met, generator=generator).tensor_split(steps):
+                self.take_step(self.error(graph.at(part), fragments.at(part), partners[part]))
+        self.count(int((fragments.open > 0).sum()), batch)
+        self.log("cost", made.cost.mean(), prog_bar=True)
 
-        def draw(count: int) -> int:
-            return int(torch.randint(count, (1,), generator=generator))
-
-        share = SHARES[draw(len(SHARES))]
+    def play(self, graph: Graph, generator: torch.Generator) -> tuple[Fragments, Joined]:
+        """Solutions of all instances, and partial ones on the way, those of one round after those of another."""
+        share = SHARES[int(torch.randint(len(SHARES), (1,), generator=generator))]
         begins = self.recipe.improvement.begins
-        # Spread over the construction by what is left.
-        due = sorted((graph.n - 1) * (i + float(torch.rand((), generator=generator))) / begins for i in range(begins))
-        states: list[Fragments] = []
+        # Spread over the construction by what is left, which is one join at least.
+        drawn = (torch.arange(begins) + torch.rand(begins, generator=generator)) / begins
+        due = (1 + drawn * (graph.n - 2)).tolist()
+        met: list[Fragments] = []
 
         def watch(left: int, fragments: Fragments) -> None:
             if due and left <= due[-1]:
                 while due and left <= due[-1]:
                     due.pop()
-                states.append(fragments.clone())
+                met.append(fragments.clone())
 
         with self.autocast():
             made = join(self.completes, self.policy, graph, share=share, watch=watch)
         assert made is not None
-        seen, right = [], []
-        for fragments in states:
-            ends = self.policy.look(graph, fragments)
-            partners = self.completed(graph, fragments, made.routes, batch.seed).to(ends.node.device)
-            seen.append(ends)
-            right.append((ends.partner.unsqueeze(-1) == partners.flatten(0, 1)[ends.node].unsqueeze(1)).any(dim=-1))
-        ends, target = Ends.cat(seen), torch.cat(right)
-        with self.autocast():
-            logits = self.policy(ends).float()
-        error = torch.nn.functional.binary_cross_entropy_with_logits(
-            logits.masked_fill(~ends.allowed, 0.0), target.float(), reduction="none"
-        )
-        self.count(len(ends), batch)
-        self.log("cost", made.cost.mean(), prog_bar=True)
-        return (error * ends.allowed).sum() / len(ends)
+        return Fragments.cat(met), made
 
-    def completed(self, graph: Graph, fragments: Fragments, solutions: list[Routes], seed: int) -> Tensor:
-        """``[B, n, 2]`` the neighbours of each end in the best completion, as ``row * n + node``; -1 for none."""
+    def completed(self, graph: Graph, fragments: Fragments, routes: list[Routes], seed: int) -> list[Routes]:
+        """The best completion of each partial solution; ``routes`` are what the policy made of them.
+
+        A completion also completes what was met before it, and the search for a better one begins there.
+        """
         kicks = self.recipe.improvement.kicks
 
         def search(instance: Instance, paths: Ints, routes: Routes) -> Routes:
             return complete(instance, paths, routes, seed=seed, iterations=math.ceil(kicks * instance.n))
 
-        cpu = graph.to("cpu")
-        found = torch.stack(
-            [
-                self.completes.completed(cpu, row, fragments, [list(route) for route in routes], search)
-                for row, routes in enumerate(solutions)
-            ]
+        cpu, routes = graph.to("cpu"), list(routes)
+        found = []
+        for number in reversed(range(len(cpu.pos))):
+            row = number % len(routes)
+            routes[row] = self.completes.completed(cpu, number, fragments, routes[row], search)
+            found.append(routes[row])
+        return found[::-1]
+
+    def error(self, graph: Graph, fragments: Fragments, partners: Tensor) -> Tensor:
+        """Cross-entropy of the joins that could be made, summed over those of an end, in the mean over the ends."""
+        ends = self.policy.look(graph, fragments)
+        start = torch.arange(len(partners)).view(-1, 1, 1) * graph.n
+        partners = torch.where(partners < 0, -1, partners + start).flatten(0, 1).to(self.device)[ends.node]
+        right = (ends.partner.unsqueeze(-1) == partners.unsqueeze(1)).any(dim=-1)
+        with self.autocast():
+            logits = self.policy(ends).float()
+        error = torch.nn.functional.binary_cross_entropy_with_logits(
+            logits.masked_fill(~ends.allowed, 0.0), right.float(), reduction="none"
         )
-        start = torch.arange(len(found)).view(-1, 1, 1) * graph.n
-        return torch.where(found < 0, -1, found + start)
+        return (error * ends.allowed).sum() / len(ends)
 
     def greedy(self, graph: Graph) -> Tensor:
         """``[B]`` costs of what the averaged weights join."""
         made = join(self.completes, cast(Policy, self.averaged.module), graph)
         assert made is not None
         return made.cost
+
+
+def neighbours(fragments: Fragments, solutions: list[Routes], depot: bool) -> Tensor:
+    """``[S, n, 2]`` the nodes before and after each one; -1 where that is the depot to which a path has gone home."""
+    around = torch.empty(*fragments.open.shape, 2, dtype=torch.int64)
+    for number, routes in enumerate(solutions):
+        for route in routes:
+            ring = torch.tensor([0, *route] if depot else route)
+            around[number, ring] = torch.stack([ring.roll(1), ring.roll(-1)], dim=1)
+    # Of a longer path that has gone home it is another node that is beside the depot.
+    gone = fragments.closed & (fragments.other == torch.arange(around.shape[1]))
+    before = around[..., 0] == 0
+    around[gone & before, 0] = -1
+    around[gone & ~before, 1] = -1
+    return around

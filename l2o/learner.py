@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import lightning
 import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
@@ -132,20 +133,34 @@ class Learner(lightning.LightningModule):
         self.instances += len(batch.graph.pos) * world
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """A batch whose gradient is not finite teaches nothing, and one step along it would lose all the others."""
-        slopes = [p.grad for p in self.policy.parameters() if p.grad is not None]
-        if not all(bool(slope.isfinite().all()) for slope in slopes):
+        """Clip. A gradient that is not finite teaches nothing, and one step along it would lose all the others."""
+        norm = torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.recipe.optimizer.clip)
+        if not norm.isfinite():
             self.skipped += 1
-            for slope in slopes:
-                slope.zero_()
+            for p in self.policy.parameters():
+                if p.grad is not None:
+                    p.grad.zero_()
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, number: int) -> None:
-        """Average the weights, set the next rate, stop when the budget is spent."""
+        """After the one step of a batch; stop when the budget is spent."""
+        if self.automatic_optimization:
+            self.step_taken()
+        if self.progress() >= 1:
+            self.trainer.should_stop = True
+
+    def take_step(self, loss: Tensor) -> None:
+        """A step along the gradient of ``loss``, for a way of learning that takes several with one batch."""
+        optimizer = cast(LightningOptimizer, self.optimizers())
+        optimizer.zero_grad()
+        self.manual_backward(loss)
+        optimizer.step()
+        self.step_taken()
+
+    def step_taken(self) -> None:
+        """Average the weights, set the next rate."""
         self.averaged.update_parameters(self.policy)
         for group in self.optimizers().param_groups:  # type: ignore[union-attr]
             group["lr"] = self.rate()
-        if self.progress() >= 1:
-            self.trainer.should_stop = True
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW on the policy alone; the averaged copy follows."""

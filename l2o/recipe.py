@@ -72,17 +72,21 @@ class Objective:
 
 @dataclass(frozen=True)
 class Improvement:
-    """Self-improvement: the policy's own solutions, made better by local search, are what it learns to build."""
+    """Self-improvement and completion: the policy's own solutions, made better by local search, are what it learns."""
 
-    kicks: float = 1.0
+    kicks: float = 0.3
     """Iterations of local search per decision that is left."""
     begins: int = 2
     """How often a solution is improved, from decisions drawn at random on: what was decided before stays, so the policy
     learns what to do in the states it gets into."""
     whole: float = 0.5
-    """Share of those that begin with the first decision instead."""
+    """Share of those that begin with the first decision instead. Self-improvement alone."""
     keep: float = 1.0
-    """Share of the decisions that is learned from."""
+    """Share of the decisions that is learned from. Self-improvement alone."""
+    steps: int = 8
+    """Steps of the optimizer that the states of a batch are dealt out to. Completion alone."""
+    passes: int = 2
+    """How often all of them are learned from. Completion alone."""
 
 
 @dataclass(frozen=True)
@@ -192,7 +196,9 @@ class Recipe:
             f"method {self.method!r} is not for model.kind {self.model.kind!r}: fragments learn by completion alone",
         )
         require(self.improvement.kicks > 0, f"improvement.kicks is {self.improvement.kicks}; it must be positive")
-        require(self.improvement.begins >= 1, f"improvement.begins is {self.improvement.begins}; it must be at least 1")
+        for key in ("begins", "steps", "passes"):
+            value = getattr(self.improvement, key)
+            require(value >= 1, f"improvement.{key} is {value}; it must be at least 1")
         for key in ("whole", "keep"):
             value = getattr(self.improvement, key)
             require(0 <= value <= 1, f"improvement.{key} is {value}; it must lie in [0, 1]")

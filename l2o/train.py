@@ -89,7 +89,6 @@ def train(
         val_check_interval=timedelta(minutes=recipe.validation.every),
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
-        gradient_clip_val=recipe.optimizer.clip,
         log_every_n_steps=20,
         logger=[CSVLogger(folder, name="csv"), TensorBoardLogger(folder, name="tensorboard")],
         callbacks=[Keeper(folder, recipe, interrupt, before), Progress(quiet=quiet), *callbacks],

@@ -69,6 +69,10 @@ class Graph:
         distances: Floats = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist").numpy()
         return distances
 
+    def at(self, rows: Tensor) -> Graph:
+        """Some of the instances, each as often as it is asked for."""
+        return Graph(self.pos[rows], self.demand[rows])
+
     def to(self, device: torch.device | str) -> Graph:
         """The same instances on another device."""
         return Graph(self.pos.to(device), self.demand.to(device))
@@ -200,11 +204,8 @@ class Completes(Protocol):
     def fragments(self, graph: Graph) -> Fragments:
         """Every node a path of its own."""
 
-    def completed(
-        self, graph: Graph, row: int, fragments: Fragments, routes: list[list[int]], complete: Complete
-    ) -> Tensor:
-        """``[n, 2]`` the neighbours of each end in the best completion found of one partial solution; -1 for none.
+    def completed(self, graph: Graph, row: int, fragments: Fragments, routes: Routes, complete: Complete) -> Routes:
+        """The best completion found of partial solution ``row``, at least as good as ``routes``, which hold its paths.
 
-        What is left is handed to ``complete`` as an instance of its own, which holds the ends alone, with what is left
-        of ``routes``, which run through all paths.
+        What is left is handed to ``complete`` as an instance of its own, which holds the ends alone.
         """

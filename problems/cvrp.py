@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 
 from l2o.problems.base import Complete, Graph, Improve, Plan, State
 from l2o.problems.embedding import embedding
-from l2o.problems.fragments import TOLERANCE, Fragments
+from l2o.problems.fragments import TOLERANCE, Fragments, inside
 from l2o.problems.instance import Infeasible, Instance, Routes
 from l2o.problems.maps import MAPS
 
@@ -155,9 +155,7 @@ class CVRP:
         alone.open[:, 0] = 0
         return alone
 
-    def completed(
-        self, graph: Graph, row: int, fragments: Fragments, routes: list[list[int]], complete: Complete
-    ) -> Tensor:
+    def completed(self, graph: Graph, row: int, fragments: Fragments, routes: Routes, complete: Complete) -> Routes:
         """The depot and the ends alone as an instance, the load of each path at one of its ends."""
         open_, closed = fragments.open[row].tolist(), fragments.closed[row].tolist()
         left = [[node for node in route if open_[node] > 0] for route in routes]
@@ -178,15 +176,23 @@ class CVRP:
             demand=demand,
             capacity=1.0,
         )
-        partners = torch.full((graph.n, 2), -1)
-        for route in complete(instance, paths, tuple(tuple(place[node] for node in stops) for stops in left if stops)):
-            stops = [0, *(nodes[i] for i in route), 0]
-            for before, node, after in zip(stops, stops[1:-1], stops[2:], strict=False):
-                partners[node, 0], partners[node, 1] = before, after
-                if closed[node]:
-                    # One of its two neighbours is the depot that it has gone home to; what is open is the other side.
-                    partners[node, 0 if before == 0 else 1] = -1
-        return partners
+        better = complete(instance, paths, tuple(tuple(place[node] for node in stops) for stops in left if stops))
+        # What has gone home is a path to the depot.
+        open_[0] = 1
+        between: dict[int, list[int]] = {}
+        for route in routes:
+            between |= inside((0, *route), open_)
+        result = [route for route, stops in zip(routes, left, strict=True) if not stops]
+        for stops in ([nodes[i] for i in route] for route in better):
+            spelled = between.get(stops[0], [])[::-1] if closed[stops[0]] else []
+            for node, following in zip(stops, [*stops[1:], -1], strict=True):
+                spelled = [*spelled, node]
+                if other[node] == following and not closed[node]:
+                    spelled += between.get(node, [])
+            if closed[stops[-1]] and len(stops) > 1:
+                spelled += between.get(stops[-1], [])
+            result.append(tuple(spelled))
+        return tuple(result)
 
     def cost(self, instance: Instance, routes: Routes) -> float:
         """Total length of the routes, out from the depot and back."""

@@ -6,6 +6,7 @@ ends, tied to each other in the same way, are one abstract state.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -42,6 +43,27 @@ class Fragments:
         """A copy that later joins do not touch."""
         return Fragments(self.open.clone(), self.other.clone(), self.load.clone())
 
-    def of(self, rows: Tensor) -> Fragments:
+    @classmethod
+    def cat(cls, parts: list[Fragments]) -> Fragments:
+        """Those of one part after those of another; their nodes are equally many."""
+        return cls(*(torch.cat(tensors) for tensors in zip(*((p.open, p.other, p.load) for p in parts), strict=True)))
+
+    def at(self, rows: Tensor) -> Fragments:
         """Some of the partial solutions, copied."""
         return Fragments(self.open[rows], self.other[rows], self.load[rows])
+
+
+def inside(ring: Sequence[int], open_: Sequence[int]) -> dict[int, list[int]]:
+    """What lies inside the paths of a closed ``ring``: for each end of one, the nodes from there to its other end.
+
+    ``open_`` is as in :class:`Fragments`, for one instance; ends with nothing between them are left out.
+    """
+    found: dict[int, list[int]] = {}
+    for place, node in enumerate(ring):
+        between: list[int] = []
+        while open_[node] and not open_[ring[(place + 1 + len(between)) % len(ring)]]:
+            between.append(ring[(place + 1 + len(between)) % len(ring)])
+        if between:
+            found[node] = between
+            found[ring[(place + 1 + len(between)) % len(ring)]] = between[::-1]
+    return found

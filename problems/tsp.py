@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 
 from l2o.problems.base import Complete, Graph, Improve, Plan, State
 from l2o.problems.embedding import embedding
-from l2o.problems.fragments import Fragments
+from l2o.problems.fragments import Fragments, inside
 from l2o.problems.instance import Infeasible, Instance, Routes
 from l2o.problems.maps import MAPS
 
@@ -105,21 +105,24 @@ class TSP:
         """Every node a path of its own."""
         return Fragments.alone(torch.zeros_like(graph.demand))
 
-    def completed(
-        self, graph: Graph, row: int, fragments: Fragments, routes: list[list[int]], complete: Complete
-    ) -> Tensor:
+    def completed(self, graph: Graph, row: int, fragments: Fragments, routes: Routes, complete: Complete) -> Routes:
         """The ends alone as an instance."""
-        ends = [node for node in routes[0] if fragments.open[row, node] > 0]
+        (tour,) = routes
+        open_, other = fragments.open[row].tolist(), fragments.other[row].tolist()
+        ends = [node for node in tour if open_[node] > 0]
         place = {node: i for i, node in enumerate(ends)}
-        other = [place[node] for node in fragments.other[row, ends].tolist()]
-        paths = np.array([(i, j) for i, j in enumerate(other) if i <= j])
+        paths = np.array([(i, place[other[node]]) for i, node in enumerate(ends) if i <= place[other[node]]])
         nodes = np.arange(len(ends))
         instance = Instance("rest", self.name, "EXPLICIT", "none", nodes, matrix=graph.matrix(row, ends))
         (better,) = complete(instance, paths, (tuple(nodes.tolist()),))
-        ring = torch.tensor(ends)[list(better)]
-        partners = torch.full((graph.n, 2), -1)
-        partners[ring, 0], partners[ring, 1] = ring.roll(1), ring.roll(-1)
-        return partners
+        between = inside(tour, open_)
+        ring = [ends[i] for i in better]
+        spelled: list[int] = []
+        for node, following in zip(ring, ring[1:] + ring[:1], strict=True):
+            spelled.append(node)
+            if other[node] == following:
+                spelled += between.get(node, ())
+        return (tuple(spelled),)
 
     def cost(self, instance: Instance, routes: Routes) -> float:
         """Length of the closed tour."""

@@ -14,7 +14,7 @@ from typing import Any, cast
 import pytest
 import torch
 
-from l2o import checkpoint, problems
+from l2o import checkpoint, completion, problems
 from l2o.improve import complete
 from l2o.join import join
 from l2o.models.fragments import Config, Policy
@@ -62,19 +62,23 @@ def test_completions_are_the_best_that_hold_all_paths(name: str, n: int, seed: i
     made = join(completes, policy, graph, share=1e-9, watch=lambda left, state: rounds.append(state.clone()))
     assert made is not None
     distance = torch.cdist(graph.pos[0], graph.pos[0]).tolist()
+    instance = graph.instance(name, 0)
     for state in rounds[1:]:
         open_, other, closed = (x[0].tolist() for x in (state.open, state.other, state.closed))
         load = state.load[0].tolist()
         ends = [node for node in range(graph.n) if open_[node] > 0]
-        partners = completes.completed(graph, 0, state, [list(route) for route in made.routes[0]], search).tolist()
-        assert all(partners[node] == [-1, -1] for node in range(graph.n) if open_[node] == 0)
+        found = completes.completed(graph, 0, state, made.routes[0], search)
+        problem.check(instance, found)
+        # The paths are still there, inner nodes and all.
+        held, whole = edges(found, completes.depot), edges(made.routes[0], completes.depot)
+        assert all(edge in held for edge in whole if all(open_[node] == 0 for node in edge - {0}))
 
         def neighbours(routes: list[list[int]], depot: bool = completes.depot) -> dict[int, list[int]]:
-            found: dict[int, list[int]] = {}
+            near: dict[int, list[int]] = {}
             for route in routes:
                 ring = [0, *route, 0] if depot else [route[-1], *route, route[0]]
-                found |= {node: [a, b] for a, node, b in zip(ring, ring[1:], ring[2:], strict=False)}
-            return found
+                near |= {node: [a, b] for a, node, b in zip(ring, ring[1:], ring[2:], strict=False)}
+            return near
 
         def length(
             near: dict[int, list[int]],
@@ -101,12 +105,21 @@ def test_completions_are_the_best_that_hold_all_paths(name: str, n: int, seed: i
             for routes in solutions(ends, completes.depot)
             if all(sum(carried[i] for i in route) <= 1 + 1e-9 for route in routes)
         )
-        mine = {}
+        shortened = [[node for node in route if open_[node] > 0] for route in found]
+        assert length(neighbours([route for route in shortened if route])) == pytest.approx(best, rel=1e-6)
+        around = completion.neighbours(state, [found], completes.depot)[0].tolist()
         for node in ends:
-            known = [way for way in partners[node] if way >= 0]
-            assert len(known) == (1 if closed[node] else 2)
-            mine[node] = [0, *known] if closed[node] else known
-        assert length(mine) == pytest.approx(best, rel=1e-6)
+            outside = [way for way in around[node] if way >= 0]
+            if not (closed[node] and other[node] == node):
+                expected = neighbours([list(route) for route in found])[node]
+                assert sorted(outside) == sorted(expected)
+            else:
+                assert sorted([0, *outside]) == sorted(neighbours([list(route) for route in found])[node])
+
+
+def edges(routes: Routes, depot: bool) -> list[set[int]]:
+    rings = ((0, *route) if depot else route for route in routes)
+    return [{a, b} for ring in rings for a, b in zip(ring, (*ring[1:], ring[0]), strict=True)]
 
 
 def test_a_run_teaches_and_solves(tmp_path: Path) -> None:

@@ -46,6 +46,14 @@ def recipe(problem: str = "tsp", **changes: object) -> Recipe:
     return from_dict(values | changes)
 
 
+JOINING: dict[str, object] = {
+    "method": "completion",
+    "model": {"kind": "fragments", "width": 8, "message": 4, "vectors": 2, "depth": 1},
+    "data": {"sizes": [9, 12], "starts": 1, "decisions": 144},
+    "improvement": {"begins": 2, "steps": 3, "passes": 2},
+}
+
+
 @pytest.fixture(autouse=True)
 def small_validation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(validation, "SETS", TINY)
@@ -279,8 +287,9 @@ def test_training_goes_on_without_a_compiler(
     assert checkpoint.load(str(folder)).recipe.compile
 
 
-def test_killed_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
-    loaded = recipe(budget={"decisions": 6000}, validation={"checkpoint": 1e-9})
+@pytest.mark.parametrize("changes", [{}, JOINING], ids=["reinforce", "completion"])
+def test_killed_run_resumes_to_the_same_weights(changes: dict[str, object], tmp_path: Path) -> None:
+    loaded = recipe("tsp", **{"budget": {"decisions": 6000}, "validation": {"checkpoint": 1e-9}} | changes)
     whole = train(loaded, tmp_path / "whole", quiet=True)
     process = launch(tmp_path, loaded)
     state = tmp_path / "run" / "last.ckpt"
@@ -327,6 +336,17 @@ def test_two_processes_equal_one_with_the_joined_batch(tmp_path: Path) -> None:
     assert any(not torch.allclose(start[name], tensor) for name, tensor in weights(one).items())
     records = [json.loads((f / checkpoint.RECORD).read_text()) for f in (one, tmp_path / "run")]
     assert records[0]["instances"] == records[1]["instances"] == 12
+
+
+def test_two_processes_learn_from_completions_together(tmp_path: Path) -> None:
+    loaded = recipe("tsp", **JOINING | {"budget": {"instances": 60}})
+    finish(launch(tmp_path, loaded, "two"))
+    record = checkpoint.load(str(tmp_path / "run")).record
+    # Three steps for each of two passes over a batch.
+    batches = record["steps"] / 6
+    assert batches == int(batches) >= 2 and record["instances"] >= 60
+    one = train(loaded, tmp_path / "one", quiet=True)
+    assert checkpoint.load(str(one)).record["steps"] == record["steps"]
 
 
 def untrained(loaded: Recipe) -> dict[str, torch.Tensor]:

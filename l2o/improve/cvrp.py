@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -16,12 +17,16 @@ from l2o.problems.instance import Instance, Ints, Routes
 NEIGHBOURS = 64
 HOT, COLD = 1.0, 0.01
 """Temperature at the start and at the end, in units of the mean cost of a leg of the solution given."""
+WARM = 0.3
+"""In place of ``HOT`` for the short searches that complete a solution that is good already."""
 SLACK = 1e-10
 """Relative; loads are sums and may be off by a rounding error."""
 TINY, TINY_RUINS = 9, 2_000
 """Up to so many customers, so many ruins are enough to end the search."""
 _CHUNK = 500
 """Ruins between two looks at the clock: about 10 ms."""
+_COOLINGS = 40
+"""Temperatures of a completion."""
 
 
 def improve(
@@ -91,9 +96,9 @@ def complete(instance: Instance, paths: Ints, routes: Routes, *, seed: int, iter
     capacity = instance.capacity * (1 + SLACK)
     search = kernels_cvrp.search(metric(instance), near, demand, capacity, given, random.state(seed), ends)
     mean_leg = kernels_cvrp.best_cost(search) / (len(paths) + len(given))
-    for ruins in range(0, iterations, _CHUNK):
-        heat = mean_leg * HOT * (COLD / HOT) ** (ruins / iterations)
-        kernels_cvrp.ruins(search, min(_CHUNK, iterations - ruins), heat)
+    for step in range(_COOLINGS):
+        heat = mean_leg * WARM * (COLD / WARM) ** (step / _COOLINGS)
+        kernels_cvrp.ruins(search, math.ceil(iterations / _COOLINGS), heat)
     # A path that has gone home ends a route wherever it stands.
     parts = [itertools.groupby(route, key=bool) for route in kernels_cvrp.best(search)]
     return tuple(tuple(part) for groups in parts for away, part in groups if away)

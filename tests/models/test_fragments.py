@@ -107,8 +107,8 @@ def test_an_instance_scores_the_same_alone_and_in_any_company(name: str) -> None
     for row in range(3):
         rows = torch.tensor([row])
         single = Graph(graph.pos[rows], graph.demand[rows])
-        parts.append(policy.look(single, state.of(rows)))
-        alone |= {(i + row * 30, j + row * 30): x for (i, j), x in by_pair(policy, single, state.of(rows)).items()}
+        parts.append(policy.look(single, state.at(rows)))
+        alone |= {(i + row * 30, j + row * 30): x for (i, j), x in by_pair(policy, single, state.at(rows)).items()}
     assert together.keys() == alone.keys()
     for pair, logit in together.items():
         torch.testing.assert_close(alone[pair], logit, atol=1e-10, rtol=1e-10)
