@@ -16,6 +16,7 @@ from l2o.models.patch import TIE, context_ranks, scale_of
 from l2o.models.vectors import VectorEGNN
 from l2o.problems.base import Graph
 from l2o.problems.fragments import TOLERANCE, Fragments
+from l2o.problems.instance import Unsupported
 
 UNIT = 5
 """Nearest ends whose distances, in the geometric mean, are the unit of an end."""
@@ -35,6 +36,9 @@ WIDER = 4
 MEASURES = 3
 PAIR = 2 * 4 * MEASURES + 3
 """Invariant features of a pair of ends."""
+
+PLANE = 2
+"""Dimensions of maps whose raw coordinates are told."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,9 @@ class Config:
     """Further ends that are seen but cannot be chosen."""
     reach: int = 50
     """Rank of the furthest of them."""
+    raw: bool = False
+    """Whether ends are also told their raw coordinates in the plane, and those of the ways to others. It breaks the
+    symmetry, for comparison only."""
 
     def __post_init__(self) -> None:
         for key in ("width", "message", "vectors", "depth", "candidates"):
@@ -116,8 +123,9 @@ class Policy(nn.Module):
         kind = [0] * config.candidates + [1] * (len(ranks) - config.candidates) + [2, 3][: 1 + self.depot]
         self.register_buffer("kind", nn.functional.one_hot(torch.tensor(kind)).float(), persistent=False)
         self.kind: Tensor
-        pair = PAIR + self.depot
-        self.enter = nn.Linear(3 + 3 * self.depot, config.width)
+        plane = PLANE if config.raw else 0
+        pair = PAIR + self.depot + plane
+        self.enter = nn.Linear(3 + 3 * self.depot + plane, config.width)
         self.tied = nn.Parameter(0.1 * torch.randn(config.vectors))
         self.layers = nn.ModuleList(
             VectorEGNN(config.width, config.message, config.vectors, pair + self.kind.shape[1])
@@ -136,6 +144,8 @@ class Policy(nn.Module):
     def look(self, graph: Graph, fragments: Fragments) -> Ends:
         """All there is to see of the partial solutions."""
         batch, n, dim = graph.pos.shape
+        if self.config.raw and dim != PLANE:
+            raise Unsupported(f"found points in {dim} dimensions, expected {PLANE}; use an invariant model")
         device = graph.pos.device
         k = self.config.candidates
         pos, ranks = graph.pos.reshape(-1, dim), self.ranks.to(device)
@@ -174,28 +184,32 @@ class Policy(nn.Module):
         straight, mine = way.norm(dim=-1), (end - other_begin).norm(dim=-1)
         theirs, across = (other_end - begin).norm(dim=-1), (other_end - other_begin).norm(dim=-1)
         unit_here, unit_there = unit.unsqueeze(1), unit[at]
-        own = torch.cat([measures(d / unit_here) for d in (straight, mine, theirs, across)], dim=-1)
-        its = torch.cat([measures(d / unit_there) for d in (straight, theirs, mine, across)], dim=-1)
-        ratio = (unit_there / unit_here).log().clamp(-4, 4).unsqueeze(-1)
-        single = alone.to(pos.dtype)
+        # Distances are as exact as the map; what the network is told of them, as exact as the network.
+        dtype = self.head.weight.dtype
+        own = torch.cat([measures((d / unit_here).to(dtype)) for d in (straight, mine, theirs, across)], dim=-1)
+        its = torch.cat([measures((d / unit_there).to(dtype)) for d in (straight, theirs, mine, across)], dim=-1)
+        ratio = (unit_there / unit_here).to(dtype).log().clamp(-4, 4).unsqueeze(-1)
+        single = alone.to(dtype)
         flags = torch.stack([single.unsqueeze(1).expand_as(straight), single[at]], dim=-1)
-        both = [(load.flatten()[node].unsqueeze(1) + load.flatten()[slots]).to(pos.dtype).unsqueeze(-1)][: self.depot]
-        pair = torch.cat([own, its, ratio, flags, *both], dim=-1)
-        back = torch.cat([its, own, -ratio, flags.flip(-1), *both], dim=-1)[:, :k]
-
-        way = way / unit_here.unsqueeze(-1)
-        size = straight / unit_here
-        way = way * (REACH / size.clamp(min=REACH)).unsqueeze(-1)
-        left = (open_ > 0).sum(dim=1).to(pos.dtype)[node // n]
-        tied = torch.where(alone, 0.0, torch.log1p(size[:, len(ranks)].clamp(max=FARTHEST)))
+        both = [(load.flatten()[node].unsqueeze(1) + load.flatten()[slots]).to(dtype).unsqueeze(-1)][: self.depot]
+        size, its_size = straight / unit_here, straight / unit_there
+        from_there = (-way * (REACH / its_size.clamp(min=REACH) / unit_there).unsqueeze(-1)).to(dtype)
+        way = (way * (REACH / size.clamp(min=REACH) / unit_here).unsqueeze(-1)).to(dtype)
+        forth, reverse = ([*both, way], [*both, from_there]) if self.config.raw else (both, both)
+        pair = torch.cat([own, its, ratio, flags, *forth], dim=-1)
+        back = torch.cat([its, own, -ratio, flags.flip(-1), *reverse], dim=-1)[:, :k]
+        left = (open_ > 0).sum(dim=1).to(dtype)[node // n]
+        tied = torch.where(alone, 0.0, torch.log1p(size[:, len(ranks)].clamp(max=FARTHEST))).to(dtype)
         x = torch.stack([single, tied, left / (left + 10)], dim=-1)
         if self.depot:
             # Every path counts once, whether one of its ends is left or both.
             share = torch.where((open_ == 2) | gone, 1.0, 0.5) * (open_ > 0)
             rest = (load * share).sum(dim=1)[node // n]
             loads = torch.stack([load.flatten()[node], closed.double(), rest / (rest + 2)], dim=-1)
-            x = torch.cat([x, loads.to(pos.dtype)], dim=-1)
-        length = (size + straight / unit_there)[:, :k]
+            x = torch.cat([x, loads.to(dtype)], dim=-1)
+        if self.config.raw:
+            x = torch.cat([x, pos[node].to(dtype)], dim=-1)
+        length = (size + its_size)[:, :k].to(dtype)
         return Ends(node, partner, allowed, at, valid, x, way, pair, back, length)
 
     def ambiguous(self, graph: Graph, fragments: Fragments) -> Tensor:
@@ -218,11 +232,10 @@ class Policy(nn.Module):
 
     def forward(self, ends: Ends) -> Tensor:
         """Logits, ``-inf`` where not allowed."""
-        dtype = self.head.weight.dtype
-        way, pair, back = ends.way.to(dtype), ends.pair.to(dtype), ends.back.to(dtype)
+        way, pair, back = ends.way, ends.pair, ends.back
         k = back.shape[1]
-        edge = torch.cat([pair, self.kind.to(dtype).expand(len(pair), -1, -1)], dim=-1)
-        h = self.enter(ends.x.to(dtype))
+        edge = torch.cat([pair, self.kind.to(pair.dtype).expand(len(pair), -1, -1)], dim=-1)
+        h = self.enter(ends.x)
         # The first vectors point along the path to its other end.
         other = len(self.ranks)
         v = self.tied.unsqueeze(-1) * (way[:, other] * ends.valid[:, other, None]).unsqueeze(1)
@@ -235,10 +248,10 @@ class Policy(nn.Module):
         forth = first.unsqueeze(1) + second[partner] + self.of_pair(pair[:, :k])
         reverse = first[partner] + second.unsqueeze(1) + self.of_pair(back)
         logits = self.head(nn.functional.silu(forth) + nn.functional.silu(reverse)).squeeze(-1)
-        prior = nn.functional.softplus(self.sharpness) * ends.length.clamp(max=FARTHEST).to(dtype)
-        logits = logits.to(dtype) - prior
+        prior = nn.functional.softplus(self.sharpness) * ends.length.clamp(max=FARTHEST)
+        logits = logits - prior
         if self.home is not None:
-            logits = torch.cat([logits, self.home(h).to(dtype)], dim=1)
+            logits = torch.cat([logits, self.home(h).to(logits.dtype)], dim=1)
         result: Tensor = logits.masked_fill(~ends.allowed, -torch.inf)
         return result
 

@@ -16,6 +16,7 @@ from l2o.models import fragments
 from l2o.models.fragments import Config, Ends, Policy
 from l2o.problems.base import Completes, Graph
 from l2o.problems.fragments import Fragments
+from l2o.problems.instance import Unsupported
 from l2o.verify import Joins, verify
 
 SMALL = Config(width=16, message=8, vectors=3, depth=2, candidates=6, context=2, reach=15)
@@ -26,10 +27,10 @@ def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def make(name: str = "tsp") -> Policy:
+def make(name: str = "tsp", config: Config = SMALL) -> Policy:
     """In float64, with large weights."""
     torch.manual_seed(0)
-    policy = Policy(SMALL, moves=problems.find(name).moves)
+    policy = Policy(config, moves=problems.find(name).moves)
     for parameter in policy.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     return policy.double()
@@ -61,7 +62,7 @@ def halfway(policy: Policy, graph: Graph) -> Fragments:
 
 def by_pair(policy: Policy, graph: Graph, state: Fragments) -> dict[tuple[int, int], Tensor]:
     ends = policy.look(graph, state)
-    logits = policy(ends)
+    logits = policy(ends).detach()
     return {(int(ends.node[i]), int(ends.partner[i, j])): logits[i, j] for i, j in ends.allowed.nonzero().tolist()}
 
 
@@ -70,6 +71,22 @@ def test_every_symmetry_holds(name: str) -> None:
     rows = verify(problems.find(name), make(name), graph.pos[0] * 1000, graph.demand[0], trials=20, seed=0)
     assert all(row.passed for row in rows), rows
     assert max(row.logits for row in rows if row.dtype == torch.float64) > 0
+
+
+def test_raw_coordinates_break_the_symmetry_and_nothing_else(name: str) -> None:
+    policy = make(name, dataclasses.replace(SMALL, raw=True))
+    graph = sample(30, name=name)
+    state = halfway(policy, graph)
+    logits = by_pair(policy, graph, state)
+    turned = Graph(graph.pos @ torch.tensor([[0.0, 1.0], [-1.0, 0.0]], dtype=torch.float64), graph.demand)
+    other = by_pair(policy, turned, state)
+    assert logits.keys() == other.keys()
+    assert max(abs((logits[pair] - other[pair]).item()) for pair in logits) > 0.01
+    for i, j in logits:
+        if (j, i) in logits:
+            torch.testing.assert_close(logits[i, j], logits[j, i])
+    with pytest.raises(Unsupported, match="found points in 3 dimensions, expected 2"):
+        policy.look(Graph(torch.randn(1, 30, 3), graph.demand), state)
 
 
 def test_three_dimensions_are_as_good() -> None:
