@@ -160,6 +160,8 @@ class CVRP:
         open_, closed = fragments.open[row].tolist(), fragments.closed[row].tolist()
         left = [[node for node in route if open_[node] > 0] for route in routes]
         nodes = [0, *(node for route in left for node in route)]
+        if nodes == [0]:
+            return routes
         place = {node: i for i, node in enumerate(nodes)}
         other = fragments.other[row].tolist()
         ends = [0 if closed[node] else place[other[node]] for node in nodes]
