@@ -22,15 +22,19 @@ RESULTS = ROOT / "benchmarks" / "results" / "ablation"
 
 ARMS: dict[str, tuple[str, ...]] = {
     "recipe": (),
-    "depth 1": ("model.depth=1",),
+    "one pass": ("improvement.passes=1",),
+    "4 steps a pass": ("improvement.steps=4",),
+    "2 states of each solution": ("improvement.begins=2",),
+    "a third of the kicks": ("improvement.kicks=0.1",),
     "depth 3": ("model.depth=3",),
-    "width 32": ("model.width=32", "model.message=16"),
-    "width 96": ("model.width=96", "model.message=48"),
-    "patch 8 + 4": ("model.candidates=8", "model.context=4", "model.reach=60"),
-    "patch 16 + 8": ("model.candidates=16", "model.context=8", "model.reach=100"),
-    "encoder": ("model.encoder=2",),
-    "coordinates": ("model.coordinates=true",),
-    "no entropy": ("objective.entropy=0.0",),
+    "width 32": ("model.width=32", "model.message=24"),
+    "width 96": ("model.width=96", "model.message=72"),
+    "6 candidates": ("model.candidates=6",),
+    "no further ends in sight": ("model.context=0", "model.reach=10"),
+    "1 vector": ("model.vectors=1",),
+    "100 nodes only": ("data.sizes=[100]",),
+    "uniform only": ("data.uniform=1.0",),
+    "no averaging": ("optimizer.average=0.0",),
 }
 
 

@@ -30,26 +30,39 @@ from l2o import recipe as recipes
 from l2o.construct import construct
 from l2o.heuristics import nearest_neighbour
 from l2o.improve import improve
-from l2o.models.base import Policy
-from l2o.problems.base import Graph, Problem
+from l2o.join import Gumbel, join
+from l2o.models.fragments import Policy as Joins
+from l2o.problems.base import Completes, Graph, Problem
 from l2o.train import train
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "symmetry"
 DOCS = ROOT / "docs"
 
+STARTS = 16
+TURNED = {"data": {"turned": True}}
 ATTENTION = {"kind": "attention"}
-ARMS: dict[str, dict[str, Any]] = {
-    "invariant": {},
-    "raw coordinates": {"model": {"raw": True}},
-    "raw, turned maps": {"model": {"raw": True}, "data": {"turned": True}},
-    "EGNN, encoded once": {"model": {**ATTENTION, "encoder": "egnn", "width": 64, "hidden": 32}},
-    "attention model": {"model": ATTENTION},
+WALK: dict[str, Any] = {"data": {"starts": STARTS}}
+JOIN: dict[str, Any] = {
+    "method": "completion",
+    "model": {"kind": "fragments"},
+    "data": {"starts": 1, "decisions": 4800},
+    "improvement": {"begins": 8, "steps": 20, "passes": 5},
 }
-AUGMENTED = {"raw coordinates", "raw, turned maps", "attention model"}
-"""Arms to which eight turned and mirrored copies of a map are eight maps."""
-RATES = (3e-4, 1e-3, 3e-3)
-NODES, MAPS_MEASURED, STARTS = 50, 100, 16
+ARMS: dict[str, list[dict[str, Any]]] = {
+    "walks, invariant": [WALK],
+    "walks, raw coordinates": [WALK, {"model": {"raw": True}}],
+    "walks, raw, turned maps": [WALK, {"model": {"raw": True}}, TURNED],
+    "walks, EGNN encoded once": [WALK, {"model": {**ATTENTION, "encoder": "egnn", "width": 64, "hidden": 32}}],
+    "walks, attention model": [WALK, {"model": ATTENTION}],
+    "joins, invariant": [JOIN],
+    "joins, raw coordinates": [JOIN, {"model": {"raw": True}}],
+    "joins, raw, turned maps": [JOIN, {"model": {"raw": True}}, TURNED],
+}
+"""Settings of each arm, later ones on top of earlier ones. Walks learn by REINFORCE, joins from their completions."""
+KICKS = {"tsp": 0.3, "cvrp": 5.0}
+RATES = (5e-4, 1e-3, 2e-3)
+NODES, MAPS_MEASURED, POINTS = 50, 64, 12
 TARGETS = (5.0, 3.0, 2.0)
 
 
@@ -73,23 +86,29 @@ EIGHT = [
 """The symmetries of the square."""
 
 
+def built(problem: Problem, policy: Any, graph: Graph, count: int) -> Tensor:
+    """``[B, count]`` costs: a greedy construction, or ``count`` from as many starts, or as many samples of joins."""
+    row = torch.arange(len(graph.pos)).repeat_interleave(count)
+    if isinstance(policy, Joins):
+        noise = Gumbel(torch.Generator().manual_seed(0)) if count > 1 else None
+        joined = join(cast(Completes, problem), policy, graph.at(row), noise=noise)
+        assert joined is not None
+        return joined.cost.double().view(-1, count)
+    walked = construct(problem, policy, graph, row, problem.starts(graph, count).flatten())
+    assert walked is not None
+    return walked.cost.double().view(-1, count)
+
+
 @torch.no_grad()
-def gaps(
-    problem: Problem, policy: Policy[Any], graph: Graph, reference: Tensor, *, starts: int = 1, copies: int = 1
-) -> float:
-    """Mean percent above ``reference [B]`` of the best greedy construction over ``starts`` and turned copies."""
-    row = torch.arange(len(graph.pos)).repeat_interleave(starts)
-    best = torch.full((len(graph.pos),), torch.inf, dtype=torch.float64)
-    for turn in EIGHT[:copies]:
-        seen = Graph(graph.pos @ turn.to(graph.pos.dtype), graph.demand) if copies > 1 else graph
-        made = construct(problem, policy, seen, row, problem.starts(graph, starts).flatten())
-        assert made is not None
-        best = best.minimum(made.cost.double().view(-1, starts).amin(dim=1))
+def gaps(problem: Problem, policy: Any, graph: Graph, reference: Tensor, *, count: int = 1, copies: int = 1) -> float:
+    """Mean percent above ``reference [B]`` of the best of ``count`` constructions of each of so many turned copies."""
+    turned = [Graph(graph.pos @ turn, graph.demand) for turn in EIGHT[:copies]]
+    best = torch.cat([built(problem, policy, seen, count) for seen in turned], dim=1).amin(dim=1)
     return float(((best / reference - 1) * 100).mean())
 
 
 class Measure(Callback):
-    """Gaps of the averaged weights at every validation, written to ``curve.json``."""
+    """Gaps of the averaged weights, at times that are the denser the earlier, written to ``curve.json``."""
 
     def __init__(self, problem: Problem, folder: Path, *, augmented: bool) -> None:
         self.problem, self.folder, self.augmented = problem, folder, augmented
@@ -97,15 +116,19 @@ class Measure(Callback):
         self.reference = references(problem, self.graph, 3_000)
         self.points: list[dict[str, float]] = []
 
-    def on_validation_end(self, trainer: Any, module: Any) -> None:
-        policy = cast(Policy[Any], module.averaged.module)
+    def on_train_batch_end(self, trainer: Any, module: Any, *_: Any) -> None:
+        if module.progress() < min(1.0, ((len(self.points) + 1) / POINTS) ** 2):
+            return
+        policy = module.averaged.module
         point = {"minutes": float(module.seconds) / 60, "instances": int(module.instances)}
         point["one"] = gaps(self.problem, policy, self.graph, self.reference)
-        point["starts"] = gaps(self.problem, policy, self.graph, self.reference, starts=STARTS)
+        point["best"] = gaps(self.problem, policy, self.graph, self.reference, count=STARTS)
         if self.augmented:
             point["eight"] = gaps(self.problem, policy, self.graph, self.reference, copies=8)
         self.points.append(point)
         (self.folder / "curve.json").write_text(json.dumps(self.points))
+        # Measuring is not charged to the budget.
+        module.on_validation_end()
 
 
 def folder_of(problem: str, arm: str, rate: float, seed: int, minutes: float) -> Path:
@@ -119,17 +142,26 @@ def run(problem: str, arm: str, rate: float, seed: int, minutes: float) -> None:
     settings: dict[str, Any] = {
         "problem": problem,
         "seed": seed,
-        "precision": "32",
-        "model": ARMS[arm].get("model", {}),
-        "data": {"sizes": [NODES], "uniform": 1.0, "starts": STARTS, **ARMS[arm].get("data", {})},
+        "compile": True,
+        "data": {"sizes": [NODES], "uniform": 1.0},
+        "improvement": {"kicks": KICKS[problem]},
         "optimizer": {"rate": rate},
         "budget": {"minutes": minutes},
-        "validation": {"every": minutes / 20},
+        "validation": {"every": 1e6},
     }
+    for more in ARMS[arm]:
+        settings = {key: merged(settings.get(key), more.get(key)) for key in settings | more}
     rules = problems.find(problem)
-    measure = Measure(rules, folder, augmented=arm in AUGMENTED)
+    measure = Measure(rules, folder, augmented="invariant" not in arm and "EGNN" not in arm)
     train(recipes.from_dict(settings), folder, threads=1, quiet=True, callbacks=[measure])
     (folder / "done").touch()
+
+
+def merged(first: Any, second: Any) -> Any:
+    """A setting, or a table of settings, with another on top."""
+    if isinstance(first, dict) and isinstance(second, dict):
+        return first | second
+    return first if second is None else second
 
 
 def launch(problem: str, arm: str, rate: float, seed: int, minutes: float) -> list[dict[str, float]]:
@@ -141,6 +173,11 @@ def launch(problem: str, arm: str, rate: float, seed: int, minutes: float) -> li
         subprocess.run(words, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=True, cwd=ROOT)
         print(f"trained {folder.name}", file=sys.stderr, flush=True)
     return cast(list[dict[str, float]], json.loads((folder / "curve.json").read_text()))
+
+
+def best_rates(problem: str, arms: list[str], minutes: float) -> dict[str, float]:
+    """The learning rate of each arm that ended lowest with the first seed; all of these runs are there."""
+    return {arm: min(RATES, key=lambda rate: launch(problem, arm, rate, 0, minutes)[-1]["one"]) for arm in arms}
 
 
 def quartiles(values: list[float]) -> tuple[float, float, float]:
@@ -182,7 +219,7 @@ def report(problem: str, curves: dict[str, list[list[dict[str, float]]]], rates:
     DOCS.mkdir(exist_ok=True)
     for axis in ("instances", "minutes"):
         plot(curves, "one", axis, DOCS / f"symmetry-{problem}-{axis}.png")
-    kinds = {"one": "one start", "starts": f"best of {STARTS} starts", "eight": "best of 8 turned copies"}
+    kinds = {"one": "greedy", "best": f"best of {STARTS}", "eight": "best of 8 turned copies"}
     print("| arm | rate | seeds | instances | " + " | ".join(kinds.values()) + " |\n" + "|---" * (4 + len(kinds)) + "|")
     for arm, runs in curves.items():
         seen = statistics.median(curve[-1]["instances"] for curve in runs)
@@ -191,7 +228,7 @@ def report(problem: str, curves: dict[str, list[list[dict[str, float]]]], rates:
             ends = [curve[-1][key] for curve in runs if key in curve[-1]]
             cells.append("{1:.2f} ({0:.2f}-{2:.2f})".format(*quartiles(ends)) if ends else "the same as one")
         print(f"| {arm} | {rates[arm]:g} | {len(runs)} | {seen:,.0f} | " + " | ".join(cells) + " |")
-    for key in ("one", "starts"):
+    for key in ("one", "best"):
         print(f"\nInstances until the gap ({kinds[key]}) is at most so many percent, median over the seeds:\n")
         print("| arm | " + " | ".join(f"{target:g}" for target in TARGETS) + " |\n" + "|---" * (1 + len(TARGETS)) + "|")
         for arm, runs in curves.items():
@@ -216,9 +253,8 @@ def main() -> None:
     problem, minutes, arms = options.problem, options.minutes, options.arm or list(ARMS)
     with ThreadPoolExecutor(options.side_by_side) as pool:
         trials = [(arm, rate) for arm in arms for rate in RATES]
-        found = list(pool.map(lambda trial: launch(problem, *trial, 0, minutes), trials))
-        ends = dict(zip(trials, (curve[-1]["one"] for curve in found), strict=True))
-        rates = {arm: min((ends[arm, rate], rate) for rate in RATES)[1] for arm in arms}
+        list(pool.map(lambda trial: launch(problem, *trial, 0, minutes), trials))
+        rates = best_rates(problem, arms, minutes)
         runs = [(arm, rates[arm], seed) for arm in arms for seed in range(options.seeds)]
         made = list(pool.map(lambda one: launch(problem, *one, minutes), runs))
     curves = {arm: [curve for one, curve in zip(runs, made, strict=True) if one[0] == arm] for arm in arms}

@@ -1,0 +1,96 @@
+"""How do policies trained on uniform maps of 50 nodes do on other maps? The arms of ``symmetry.py``, once trained.
+
+``python benchmarks/robustness.py [--problem tsp] [--minutes 10] [--seeds 5]`` takes the runs that ``symmetry.py`` with
+the same settings has left and prints a table in Markdown: greedy gaps in percent, the median over the seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from symmetry import ARMS, NODES, best_rates, folder_of, gaps, references
+from torch import Tensor
+
+from l2o import checkpoint, problems
+from l2o.problems.base import Graph, Problem
+from l2o.problems.instance import Unsupported
+
+ANGLE = math.radians(30)
+TURN = torch.tensor([[math.cos(ANGLE), math.sin(ANGLE)], [-math.sin(ANGLE), math.cos(ANGLE)]], dtype=torch.float64)
+KICKS = 30
+"""Of the local searches that give the references, for each node."""
+
+
+@dataclass(frozen=True)
+class Maps:
+    """What is measured on."""
+
+    name: str
+    nodes: int = NODES
+    count: int = 64
+    shape: str = "uniform"
+    change: Callable[[Tensor], Tensor] = lambda pos: pos
+
+    def graph(self, problem: Problem) -> Graph:
+        """The same maps for every arm; those that are only moved are the same as those that are not."""
+        graph = problem.sample(torch.Generator().manual_seed(32_000), self.count, self.nodes, self.shape)
+        return Graph.of(self.change(graph.pos.double()), graph.demand)
+
+
+def lifted(pos: Tensor) -> Tensor:
+    """Uniform in a cube instead of a square."""
+    generator = torch.Generator().manual_seed(33_000)
+    return torch.rand(*pos.shape[:2], 3, generator=generator, dtype=torch.float64)
+
+
+MAPS = (
+    Maps("as in training"),
+    Maps("turned by 30 degrees", change=lambda pos: pos @ TURN),
+    Maps("mirrored", change=lambda pos: pos * pos.new_tensor([-1.0, 1.0])),
+    Maps("moved and scaled", change=lambda pos: 1000 * pos + 1e5),
+    Maps("squeezed 1 : 4", change=lambda pos: pos * pos.new_tensor([1.0, 0.25])),
+    Maps("squeezed 1 : 4 and turned", change=lambda pos: pos * pos.new_tensor([1.0, 0.25]) @ TURN),
+    Maps("clusters", shape="clusters"),
+    Maps("explosion", shape="explosion"),
+    Maps("three dimensions", change=lifted),
+    Maps("20 nodes", nodes=20),
+    Maps("100 nodes", nodes=100),
+    Maps("200 nodes", nodes=200, count=32),
+    Maps("1,000 nodes", nodes=1_000, count=4),
+    Maps("10,000 nodes", nodes=10_000, count=1),
+)
+
+
+def main() -> None:
+    """Measure and print, one row for each kind of map."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--problem", default="tsp")
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--seeds", type=int, default=5)
+    options = parser.parse_args()
+    problem = problems.find(options.problem)
+    rates = best_rates(problem.name, list(ARMS), options.minutes)
+    print("| maps | " + " | ".join(ARMS) + " |\n" + "|---" * (1 + len(ARMS)) + "|")
+    for maps in MAPS:
+        graph = maps.graph(problem)
+        reference = references(problem, graph, KICKS * graph.n)
+        cells = []
+        for arm in ARMS:
+            found = []
+            for seed in range(options.seeds):
+                folder = folder_of(problem.name, arm, rates[arm], seed, options.minutes)
+                try:
+                    found.append(gaps(problem, checkpoint.load(str(folder)).policy, graph, reference))
+                except Unsupported:
+                    break
+            cells.append(f"{statistics.median(found):.2f}" if found else "not possible")
+        print(f"| {maps.name} | " + " | ".join(cells) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
