@@ -12,6 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from l2o import __version__
+from l2o.memory import keep_freed_memory
 
 STARTED = time.monotonic()
 """When time began to count for ``--time-limit``."""
@@ -298,6 +299,7 @@ def main() -> NoReturn:
     """Run a command and leave with its exit code; what can be told in one line is."""
     # Threads that wait for each other busily come to a standstill when other programs want the cores too.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    keep_freed_memory()
     try:
         code = _run()
         sys.stdout.flush()

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from l2o.memory import keep_freed_memory
 from l2o.problems.instance import Instance, Solution, Unsupported
 
 GRACE = 10.0
@@ -124,6 +125,7 @@ def main() -> None:
     """The other end. Standard output carries the answer alone: whatever a solver prints goes to standard error."""
     reply = os.dup(1)
     os.dup2(2, 1)
+    keep_freed_memory()
     answer = attempt(pickle.load(sys.stdin.buffer))
     with os.fdopen(reply, "wb") as stream:
         pickle.dump(answer, stream)

@@ -14,11 +14,17 @@ from l2o.problems.base import Completes, Graph
 from l2o.problems.fragments import Fragments
 from l2o.problems.instance import Ints, Routes
 
-SHARE = 0.1
-"""Share of the joins left that one round makes."""
+SHARE = 0.02
+"""Share of the joins left that one round makes, at least."""
 
-TEMPERATURE = 0.5
+SURE = 3.0
+"""Logit from which on a join need not wait for a later round: a probability of 95 %."""
+
+TEMPERATURE = 0.4
 """Of the noise with which solutions are sampled."""
+
+SAMPLED = 0.1
+"""``SHARE`` of a sample: many quick ones find more than few careful ones."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,8 @@ def join(
     """Join the nodes of every instance, three at least, to a solution.
 
     Args:
-        share: of the joins left, how many one round makes, the most probable ones; at least one.
+        share: of the joins left, how many one round makes, the most probable ones; at least one. Where more are sure,
+            as many as those are, counting what both of its ends say of a join as one.
         noise: added to the logits of every round. None: the most probable joins.
         watch: called before each round with the most joins left and the partial solutions, which go on changing.
         stop: called with the number of joins made; True gives up and returns None.
@@ -88,7 +95,8 @@ def join(
         order = order[flat[order].isfinite()]
         first = ends.node[order // logits.shape[1]].cpu().numpy()
         second = ends.partner.flatten()[order].cpu().numpy()
-        wanted = np.ceil(left * share).astype(np.int64)
+        sure = np.bincount(first[: int((flat[order] > SURE).sum())] // n, minlength=batch) // 2
+        wanted = np.maximum(np.ceil(left * share).astype(np.int64), sure)
         taken = np.empty(len(first), np.int64)
         other += start
         count = kernels_join.accept(first, second, n, problem.depot, open_, other, load, wanted, taken)

@@ -37,8 +37,11 @@ def policy(
     threads: int = 1,
     started: float | None = None,
     model: str | None = None,
+    samples: int = 0,
 ) -> Solution:
-    """The learned policy alone: one greedy construction from one start. ``model`` as in :func:`l2o`.
+    """The learned policy alone: one greedy construction from one start, and ``samples`` random ones.
+
+    ``model`` as in :func:`l2o`.
 
     Raises:
         TimeoutError: the construction was not ready within ``time_limit``.
@@ -50,6 +53,7 @@ def policy(
         instance,
         checkpoint.policy,
         time_limit=time_limit,
+        samples=samples,
         improve=False,
         seed=seed,
         threads=threads,
@@ -98,7 +102,12 @@ def _checkpoint(instance: Instance, model: str | None) -> Checkpoint:
     return checkpoint
 
 
-LEARNED: dict[str, Callable[..., Solution]] = {"policy": policy, "l2o": l2o}
+LEARNED: dict[str, Callable[..., Solution]] = {
+    "policy": policy,
+    "samples": partial(policy, samples=100),
+    "l2o": l2o,
+}
+"""``samples`` is the policy alone too: the best of its greedy construction and 100 random ones."""
 REFERENCES = ("ortools", "search", "savings", "insertion", "nearest")
 """Functions of :mod:`l2o.reference`."""
 NAMES = (*LEARNED, *REFERENCES)

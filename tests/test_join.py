@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from l2o import join as join_module
 from l2o import kernels_join, problems
 from l2o.join import Gumbel, join
 from l2o.models.fragments import Config, Policy
@@ -120,6 +121,19 @@ def test_the_surest_join_is_made_first_and_every_round_looks_again() -> None:
         i, j = int(ends.node[best // 10]), int(ends.partner.flatten()[best])
         changed = (before.open != after.open).nonzero()[:, 1].tolist()
         assert changed == sorted([i, j])
+
+
+def test_sure_joins_do_not_wait() -> None:
+    policy, graph = untrained(), sample(40)
+    rounds: list[Fragments] = []
+    with torch.no_grad():
+        policy.head.bias += join_module.SURE + 1
+    ends = policy.look(graph, TSP.fragments(graph))
+    sure = int((policy(ends) > join_module.SURE).sum())
+    join(TSP, policy, graph, share=1e-9, watch=lambda left, state: rounds.append(state.clone()))
+    # Each of a join's two ends sees it, if it is among the near ones of both.
+    assert 4 < sure < 80
+    assert int((2 - rounds[1].open).sum()) == 2 * (sure // 2)
 
 
 def test_the_policy_sees_only_what_is_left() -> None:
