@@ -74,7 +74,7 @@ class Objective:
 class Improvement:
     """Self-improvement and completion: the policy's own solutions, made better by local search, are what it learns."""
 
-    kicks: float = 0.3
+    kicks: float = 1.0
     """Iterations of local search per decision that is left."""
     begins: int = 2
     """How often a solution is improved, from decisions drawn at random on: what was decided before stays, so the policy

@@ -23,7 +23,7 @@ from l2o.construct import construct_in_threads
 from l2o.heuristics import nearest_neighbour
 from l2o.improve import compiled, warm_up
 from l2o.improve import improve as local_search
-from l2o.join import SAMPLED, SHARE, Gumbel, join
+from l2o.join import QUICK, SHARE, Gumbel, join
 from l2o.models.base import Policy
 from l2o.models.fragments import Policy as FragmentsPolicy
 from l2o.problems.base import Completes, Graph, Problem
@@ -208,7 +208,8 @@ def joined(problem: Problem, policy: FragmentsPolicy, graph: Graph, wanted: Want
     for number, (solver, count, random) in enumerate(batches):
         patience = wanted.patience(solver, graph.n - 1, first=number == 0)
         many = Graph(graph.pos.expand(count, -1, -1), graph.demand.expand(count, -1))
-        noise, share = (Gumbel(generator), SAMPLED) if random else (None, SHARE)
+        noise = Gumbel(generator) if random else None
+        share = QUICK if random or wanted.improving else SHARE
         made = join(cast(Completes, problem), policy, many, share=share, noise=noise, stop=patience)
         if made is None:
             return

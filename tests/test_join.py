@@ -126,8 +126,7 @@ def test_the_surest_join_is_made_first_and_every_round_looks_again() -> None:
 def test_sure_joins_do_not_wait() -> None:
     policy, graph = untrained(), sample(40)
     rounds: list[Fragments] = []
-    with torch.no_grad():
-        policy.head.bias += join_module.SURE + 1
+    torch.nn.init.constant_(policy.head.bias, join_module.SURE + 1)
     ends = policy.look(graph, TSP.fragments(graph))
     sure = int((policy(ends) > join_module.SURE).sum())
     join(TSP, policy, graph, share=1e-9, watch=lambda left, state: rounds.append(state.clone()))
