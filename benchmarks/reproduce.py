@@ -16,14 +16,23 @@ from pathlib import Path
 RESULTS = Path(__file__).parent / "results"
 TSPLIB = "$L2O_DATA --set TSPLIB95 --metric EUC_2D --min-n 50 --max-n 999"
 X = "$L2O_DATA --set CVRPLIB-X"
-UNIFORM_100, UNIFORM_1000 = "tsp100_uniform_cnf_0000-0799.txt.gz", "tsp1000_fu_000-063.txt.gz"
 GREEDY = "--in-process --time-limit 300"
+TOURS, ROUTES = f"--solvers policy,insertion,nearest {GREEDY}", f"--solvers policy,savings,nearest {GREEDY}"
+SETS = "$L2O_DATA/neural"
 
 BENCHMARKS = {
-    "tsplib-greedy": f"{TSPLIB} --solvers policy,insertion,nearest {GREEDY}",
-    "cvrplib-x-greedy": f"{X} --solvers policy,savings,nearest {GREEDY}",
-    "uniform-100-greedy": f"$L2O_DATA/neural/{UNIFORM_100} --solvers policy,insertion,nearest {GREEDY}",
-    "uniform-1000-greedy": f"$L2O_DATA/neural/{UNIFORM_1000} --solvers policy,insertion,nearest {GREEDY}",
+    "tsplib-greedy": f"{TSPLIB} {TOURS}",
+    "tsplib-large-greedy": f"$L2O_DATA --set TSPLIB95 --metric EUC_2D --min-n 1000 --max-n 20000 {TOURS}",
+    "tsp-uniform-100-greedy": f"{SETS}/tsp100_uniform_cnf_0000-0799.txt.gz {TOURS}",
+    "tsp-uniform-100-samples": f"{SETS}/tsp100_uniform_cnf_0000-0799.txt.gz --limit 100 --solvers samples {GREEDY}",
+    "tsp-uniform-1000-greedy": f"{SETS}/tsp1000_fu_000-063.txt.gz {TOURS}",
+    "tsp-uniform-10000-greedy": f"{SETS}/tsp10000_fu_00-02.txt.gz {TOURS}",
+    "tsp-rotation-greedy": f"{SETS}/tsp100_rotation_cnf_000-199.txt {TOURS}",
+    "tsp-explosion-greedy": f"{SETS}/tsp100_explosion_cnf_000-199.txt {TOURS}",
+    "cvrplib-x-greedy": f"{X} {ROUTES}",
+    "cvrp-uniform-100-greedy": f"{SETS}/cvrp100_uniform_cnf_0000-0999.jsonl.gz {ROUTES}",
+    "cvrp-rotation-greedy": f"{SETS}/cvrp100_rotation_cnf_000-199.jsonl {ROUTES}",
+    "cvrp-explosion-greedy": f"{SETS}/cvrp100_explosion_cnf_000-199.jsonl {ROUTES}",
     "tsplib-10s": f"{TSPLIB} --solvers l2o,search,ortools --time-limit 10",
     "cvrplib-x-10s": f"{X} --solvers l2o,search,ortools --time-limit 10",
 }
