@@ -175,7 +175,8 @@ def compare(
         str,
         typer.Option(
             metavar="NAME,...",
-            help="Of policy, samples (the best of 100), l2o, ortools, search, savings, insertion, nearest; or any function, as module:function.",
+            help="Of policy, samples (the best of 100), l2o, ortools, search, savings, insertion, nearest; or any "
+            "function, as module:function.",
         ),
     ] = "policy,l2o,ortools,nearest",
     time_limit: Annotated[
