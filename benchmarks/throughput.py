@@ -1,4 +1,4 @@
-"""Decisions per second of greedy construction with the shipped weights, forward only.
+"""Decisions per second of greedy construction with the shipped walking policy, forward only.
 
 ``python benchmarks/throughput.py [--problem tsp] [--n 100] [--constructions 512] [--threads 2] [--model NAME|PATH]``
 """
@@ -25,12 +25,12 @@ def main() -> None:
     parser.add_argument("--constructions", type=int, default=512, help="instances solved side by side")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeat", type=int, default=5)
-    parser.add_argument("--model", help="weights; default: those shipped for the problem")
+    parser.add_argument("--model", help="weights of a walking policy; default: those shipped for the problem")
     options = parser.parse_args()
 
     keep_freed_memory()
     problem = problems.find(options.problem)
-    policy = checkpoint.load(options.model or checkpoint.default(options.problem)).policy
+    policy = checkpoint.load(options.model or f"{options.problem}-reinforce").policy
     graph = problem.sample(torch.Generator().manual_seed(0), options.constructions, options.n, "uniform")
     row, first = torch.arange(options.constructions), problem.starts(graph, 1)[:, 0]
 
