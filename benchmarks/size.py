@@ -1,10 +1,10 @@
 """How the shipped policy does as maps grow: one greedy construction each, no search.
 
 ``python benchmarks/size.py [--model tsp] [--sizes 20,...,100000] [--threads 2]`` prints, for each size, the gap of
-uniform and of clustered maps, how long one construction takes, and how long the policy looks at one end of a path (or
-stands at one node) to decide. References are the package's own local search from the policy's tour, 100 kicks a node,
-up to 20,000 nodes; the last column compares uniform maps with the expected optimum of D. S. Johnson & L. A. McGeoch,
-0.7124 sqrt(n A) (1 + 0.33 / n), which is printed from 1,000 nodes on.
+uniform and of clustered maps, how long one construction takes, and how many looks the policy takes a second: at an end
+of a path to score its joins, or around at a step of a walk. References are the package's own local search from the
+policy's tour, 100 kicks a node, up to 20,000 nodes; the last column compares uniform maps with the expected optimum of
+D. S. Johnson & L. A. McGeoch, 0.7124 sqrt(n A) (1 + 0.33 / n), which is printed from 1,000 nodes on.
 """
 
 from __future__ import annotations

@@ -19,16 +19,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-WALK: dict[str, Any] = {"data": {"starts": 16, "decisions": 4096}}
+from symmetry import ATTENTION, JOIN, KICKS, WALK
+
 ARMS: dict[str, dict[str, Any]] = {
-    "joins, completion": {
-        "method": "completion",
-        "model": {"kind": "fragments"},
-        "data": {"starts": 1, "decisions": 4800},
-        "improvement": {"begins": 8, "kicks": 0.3, "steps": 20, "passes": 5},
-    },
+    "joins, completion": JOIN | {"improvement": JOIN["improvement"] | {"kicks": KICKS["tsp"]}},
     "walks, REINFORCE": WALK,
-    "attention model, REINFORCE": WALK | {"model": {"kind": "attention"}},
+    "attention model, REINFORCE": WALK | {"model": ATTENTION},
 }
 
 RL4CO = """

@@ -127,16 +127,8 @@ class CVRP:
         at_depot = (t for t in range(begin, len(nodes)) if moves[t] == VIA_DEPOT or (t == 0 and first == 0))
         begin = next(at_depot, len(nodes))
         members = [0, *nodes[begin:]]
-        instance = Instance(
-            "tail",
-            self.name,
-            "EXPLICIT",
-            "none",
-            np.arange(len(members)),
-            matrix=graph.matrix(row, members),
-            demand=graph.demand[row, members].numpy(),
-            capacity=1.0,
-        )
+        demand = graph.demand[row, members].numpy()
+        instance = Instance.of_matrix("tail", self.name, graph.matrix(row, members), demand=demand, capacity=1.0)
         local = self.routes([], list(range(1, len(members))), moves[begin:])
         better, ways, free = nodes[:begin], moves[:begin], [False] * begin
         ends = []
@@ -168,16 +160,7 @@ class CVRP:
         paths = np.array([(i, j) for i, j in enumerate(ends) if i > 0 and (i <= j or j == 0)])
         demand = np.zeros(len(nodes))
         demand[paths[:, 0]] = fragments.load[row, nodes].numpy()[paths[:, 0]]
-        instance = Instance(
-            "rest",
-            self.name,
-            "EXPLICIT",
-            "none",
-            np.arange(len(nodes)),
-            matrix=graph.matrix(row, nodes),
-            demand=demand,
-            capacity=1.0,
-        )
+        instance = Instance.of_matrix("rest", self.name, graph.matrix(row, nodes), demand=demand, capacity=1.0)
         better = complete(instance, paths, tuple(tuple(place[node] for node in stops) for stops in left if stops))
         # What has gone home is a path to the depot.
         open_[0] = 1

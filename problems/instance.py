@@ -69,6 +69,14 @@ class Instance:
                     raise InvalidInstance(f"{self.name}: coordinates, costs and demands must be finite numbers")
                 array.flags.writeable = False
 
+    @classmethod
+    def of_matrix(
+        cls, name: str, problem: str, matrix: Floats, *, demand: Floats | None = None, capacity: float | None = None
+    ) -> Instance:
+        """An instance given by its costs ``[n, n]`` alone, which are not rounded."""
+        nodes = np.arange(len(matrix))
+        return cls(name, problem, "EXPLICIT", "none", nodes, matrix=matrix, demand=demand, capacity=capacity)
+
     @property
     def n(self) -> int:
         """Number of nodes, the depot included."""

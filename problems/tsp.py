@@ -88,7 +88,7 @@ class TSP:
         if begin:
             matrix = np.pad(matrix, ((0, 1), (0, 1)), constant_values=_FAR * max(1.0, matrix.max()))
             matrix[-1, [0, -2, -1]] = matrix[[0, -2, -1], -1] = 0.0
-        instance = Instance("tail", self.name, "EXPLICIT", "none", np.arange(len(matrix)), matrix=matrix)
+        instance = Instance.of_matrix("tail", self.name, matrix)
         (tour,) = improve(instance, (tuple(range(len(matrix))),))
         at = tour.index(0)
         tour = tour[at:] + tour[:at]
@@ -112,9 +112,8 @@ class TSP:
         ends = [node for node in tour if open_[node] > 0]
         place = {node: i for i, node in enumerate(ends)}
         paths = np.array([(i, place[other[node]]) for i, node in enumerate(ends) if i <= place[other[node]]])
-        nodes = np.arange(len(ends))
-        instance = Instance("rest", self.name, "EXPLICIT", "none", nodes, matrix=graph.matrix(row, ends))
-        (better,) = complete(instance, paths, (tuple(nodes.tolist()),))
+        instance = Instance.of_matrix("rest", self.name, graph.matrix(row, ends))
+        (better,) = complete(instance, paths, (tuple(range(len(ends))),))
         between = inside(tour, open_)
         ring = [ends[i] for i in better]
         spelled: list[int] = []

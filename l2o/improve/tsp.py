@@ -90,7 +90,7 @@ def complete(instance: Instance, paths: Ints, routes: Routes, *, seed: int, iter
     matrix = matrix + FAR * max(1e-9, matrix.max())
     matrix[paths[:, 0], paths[:, 1]] = matrix[paths[:, 1], paths[:, 0]] = 0.0
     np.fill_diagonal(matrix, 0.0)
-    held = Instance(instance.name, instance.problem, "EXPLICIT", "none", nodes, matrix=matrix)
+    held = Instance.of_matrix(instance.name, instance.problem, matrix)
     return improve(held, routes, deadline=math.inf, seed=seed, iterations=iterations)
 
 
