@@ -30,7 +30,8 @@ from l2o import recipe as recipes
 from l2o.construct import construct
 from l2o.heuristics import nearest_neighbour
 from l2o.improve import improve
-from l2o.join import Gumbel, join
+from l2o.join import QUICK, SHARE, Gumbel, join
+from l2o.memory import keep_freed_memory
 from l2o.models.fragments import Policy as Joins
 from l2o.problems.base import Completes, Graph, Problem
 from l2o.train import train
@@ -62,7 +63,7 @@ ARMS: dict[str, list[dict[str, Any]]] = {
 """Settings of each arm, later ones on top of earlier ones. Walks learn by REINFORCE, joins from their completions."""
 KICKS = {"tsp": 0.3, "cvrp": 5.0}
 RATES = (5e-4, 1e-3, 2e-3)
-NODES, MAPS_MEASURED, POINTS = 50, 64, 12
+NODES, MAPS_MEASURED, POINTS = 50, 64, 10
 TARGETS = (5.0, 3.0, 2.0)
 
 
@@ -91,7 +92,8 @@ def built(problem: Problem, policy: Any, graph: Graph, count: int) -> Tensor:
     row = torch.arange(len(graph.pos)).repeat_interleave(count)
     if isinstance(policy, Joins):
         noise = Gumbel(torch.Generator().manual_seed(0)) if count > 1 else None
-        joined = join(cast(Completes, problem), policy, graph.at(row), noise=noise)
+        share = SHARE if noise is None else QUICK
+        joined = join(cast(Completes, problem), policy, graph.at(row), share=share, noise=noise)
         assert joined is not None
         return joined.cost.double().view(-1, count)
     walked = construct(problem, policy, graph, row, problem.starts(graph, count).flatten())
@@ -117,7 +119,7 @@ class Measure(Callback):
         self.points: list[dict[str, float]] = []
 
     def on_train_batch_end(self, trainer: Any, module: Any, *_: Any) -> None:
-        if module.progress() < min(1.0, ((len(self.points) + 1) / POINTS) ** 2):
+        if module.progress() < min(1.0, ((len(self.points) + 1) / POINTS) ** 3):
             return
         policy = module.averaged.module
         point = {"minutes": float(module.seconds) / 60, "instances": int(module.instances)}
@@ -138,6 +140,7 @@ def folder_of(problem: str, arm: str, rate: float, seed: int, minutes: float) ->
 
 def run(problem: str, arm: str, rate: float, seed: int, minutes: float) -> None:
     """Train one arm once."""
+    keep_freed_memory()
     folder = folder_of(problem, arm, rate, seed, minutes)
     settings: dict[str, Any] = {
         "problem": problem,
