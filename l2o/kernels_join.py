@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from l2o.improve.jit import njit
+from l2o.jit import njit
 from l2o.problems.fragments import TOLERANCE
 from l2o.problems.instance import Floats, Ints
 

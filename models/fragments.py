@@ -12,10 +12,11 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor, nn
 
+from l2o.models.ends import surroundings
 from l2o.models.patch import TIE, context_ranks, scale_of
 from l2o.models.vectors import VectorEGNN
 from l2o.problems.base import Graph
-from l2o.problems.fragments import TOLERANCE, Fragments
+from l2o.problems.fragments import Fragments
 from l2o.problems.instance import Unsupported
 
 UNIT = 5
@@ -27,11 +28,8 @@ REACH = 8.0
 FARTHEST = 100.0
 """Units beyond which distances saturate."""
 
-LARGE = 1500
-"""Nodes above which one instance's neighbours are looked up in a k-d tree."""
-
-WIDER = 4
-"""How many times as many ends are looked up there where loads forbid some."""
+RING = 5.3
+"""Units beyond which the first of the rings begins. Not a distance that lattices have."""
 
 MEASURES = 3
 PAIR = 2 * 4 * MEASURES + 3
@@ -60,6 +58,8 @@ class Config:
     """Further ends that are seen but cannot be chosen."""
     reach: int = 50
     """Rank of the furthest of them."""
+    rings: int = 0
+    """Ends seen beside those: the nearest beyond some distances, each four times the one before."""
     raw: bool = False
     """Whether ends are also told their raw coordinates in the plane, and those of the ways to others. It breaks the
     symmetry, for comparison only."""
@@ -68,13 +68,17 @@ class Config:
         for key in ("width", "message", "vectors", "depth", "candidates"):
             if getattr(self, key) < 1:
                 raise ValueError(f"{key} is {getattr(self, key)}; it must be at least 1")
-        if self.context < 0:
-            raise ValueError(f"context is {self.context}; it must not be negative")
+        for key in ("context", "rings"):
+            if getattr(self, key) < 0:
+                raise ValueError(f"{key} is {getattr(self, key)}; it must not be negative")
 
 
 @dataclass(frozen=True)
 class Ends:
-    """``N`` ends of all instances in one graph; ``s`` slots: candidates, further ends, the other end, the depot."""
+    """``N`` ends of all instances in one graph.
+
+    Each has ``s`` slots: candidates, further ends, the nearest beyond each ring, the other end of the path, the depot.
+    """
 
     node: Tensor
     """``[N]`` ``row * n + node`` number."""
@@ -120,7 +124,13 @@ class Policy(nn.Module):
         ranks = context_ranks(config.candidates, config.context, config.reach, torch.device("cpu"))
         self.register_buffer("ranks", ranks, persistent=False)
         self.ranks: Tensor
-        kind = [0] * config.candidates + [1] * (len(ranks) - config.candidates) + [2, 3][: 1 + self.depot]
+        self.register_buffer("rings", RING * 4.0 ** torch.arange(config.rings), persistent=False)
+        self.rings: Tensor
+        last = 3 + self.depot
+        kind = [0] * config.candidates + [1] * (len(ranks) - config.candidates)
+        # After the rings come the other end of the path and the depot.
+        kind += [*range(last, last + config.rings), *range(2, last)]
+        self.other = len(ranks) + config.rings
         self.register_buffer("kind", nn.functional.one_hot(torch.tensor(kind)).float(), persistent=False)
         self.kind: Tensor
         plane = PLANE if config.raw else 0
@@ -157,10 +167,14 @@ class Policy(nn.Module):
         node = (open_ > 0).flatten().nonzero().squeeze(1)
         alone, closed = open_.flatten()[node] == 2, gone.flatten()[node]
         load = fragments.load.to(device)
-        near, length = nearest_ends(graph.pos, open_ > 0, other, node, int(ranks[-1]) + 1, load if self.depot else None)
+        around = surroundings(graph.pos, open_ > 0, other, node, load if self.depot else None)
+        near, length = around.nearest(int(ranks[-1]) + 1)
         valid = length.isfinite()
         unit = scale_of(length[:, :UNIT], valid[:, :UNIT])
         near, valid = near[:, ranks], valid[:, ranks]
+        if self.config.rings:
+            far, there = around.beyond(unit.unsqueeze(1) * self.rings.to(unit))
+            near, valid = torch.cat([near, far], dim=1), torch.cat([valid, there], dim=1)
         near = torch.where(valid, near, node.unsqueeze(1))
         here = torch.arange(len(node), device=device)
         place = torch.zeros(batch * n, dtype=torch.int64, device=device)
@@ -199,7 +213,7 @@ class Policy(nn.Module):
         pair = torch.cat([own, its, ratio, flags, *forth], dim=-1)
         back = torch.cat([its, own, -ratio, flags.flip(-1), *reverse], dim=-1)[:, :k]
         left = (open_ > 0).sum(dim=1).to(dtype)[node // n]
-        tied = torch.where(alone, 0.0, torch.log1p(size[:, len(ranks)].clamp(max=FARTHEST))).to(dtype)
+        tied = torch.where(alone, 0.0, torch.log1p(size[:, self.other].clamp(max=FARTHEST))).to(dtype)
         x = torch.stack([single, tied, left / (left + 10)], dim=-1)
         if self.depot:
             # Every path counts once, whether one of its ends is left or both.
@@ -221,13 +235,17 @@ class Policy(nn.Module):
         node = ends.flatten().nonzero().squeeze(1)
         k, ranks = self.config.candidates, self.ranks.tolist()
         load = fragments.load.to(graph.pos.device) if self.depot else None
-        _, length = nearest_ends(graph.pos, ends, other, node, ranks[-1] + 2, load)
+        around = surroundings(graph.pos, ends, other, node, load)
+        _, length = around.nearest(ranks[-1] + 2)
         tied = length[:, 1:].isfinite() & (length.diff(dim=1) <= TIE * length[:, 1:])
         seen = torch.zeros(length.shape[1], dtype=torch.bool, device=length.device)
         seen[ranks] = True
         rim = seen.diff().logical_or(torch.arange(1, len(seen), device=length.device) == k)
         found = torch.zeros(batch, dtype=torch.bool, device=length.device)
         found[node[(tied & rim).any(dim=1)] // n] = True
+        if self.config.rings:
+            unit = scale_of(length[:, :UNIT], length[:, :UNIT].isfinite())
+            found[node[around.doubtful(unit.unsqueeze(1) * self.rings.to(unit)).any(dim=1)] // n] = True
         return found
 
     def forward(self, ends: Ends) -> Tensor:
@@ -237,8 +255,8 @@ class Policy(nn.Module):
         edge = torch.cat([pair, self.kind.to(pair.dtype).expand(len(pair), -1, -1)], dim=-1)
         h = self.enter(ends.x)
         # The first vectors point along the path to its other end.
-        other = len(self.ranks)
-        v = self.tied.unsqueeze(-1) * (way[:, other] * ends.valid[:, other, None]).unsqueeze(1)
+        along = way[:, self.other] * ends.valid[:, self.other, None]
+        v = self.tied.unsqueeze(-1) * along.unsqueeze(1)
         for layer in self.layers:
             h, v = layer(h, v, ends.at, ends.valid, way, edge)
         h = self.norm(h)
@@ -260,65 +278,3 @@ def measures(distance: Tensor) -> Tensor:
     """``[..., 3]`` one ``distance [...]`` in units, as features that tell small from smaller and large from larger."""
     d = distance.clamp(max=FARTHEST)
     return torch.stack([torch.exp(-d), torch.log1p(d), torch.log(d + 0.02)], dim=-1)
-
-
-def nearest_ends(
-    pos: Tensor, ends: Tensor, other: Tensor, node: Tensor, count: int, load: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """For each end ``node [N]``, the nearest other ends of other paths of the same instance, nearest first.
-
-    Args:
-        pos: ``[B, n, dim]``.
-        ends: ``[B, n]`` True for ends.
-        other: ``[B * n]`` the other end of each.
-        node: ``[N]`` the ends in order, ``row * n + node`` number.
-        load: ``[B, n]`` of the paths; those that together are more than 1 are not counted as near.
-
-    Returns:
-        ``near [N, count]`` and ``length [N, count]``, infinite where there are no more.
-    """
-    batch, n, _ = pos.shape
-    if pos.device.type == "cpu" and n > LARGE:
-        found = [_by_tree(pos, other, node, row, count, load) for row in range(batch)]
-        return torch.cat([near for near, _ in found]), torch.cat([length for _, length in found])
-    distance = torch.cdist(pos, pos, compute_mode="donot_use_mm_for_euclid_dist")
-    distance = distance.masked_fill(~ends.unsqueeze(1), torch.inf).view(batch * n, n)[node]
-    if load is not None:
-        together = load[node // n] + load.flatten()[node].unsqueeze(1)
-        distance.masked_fill_(together > 1 + TOLERANCE, torch.inf)
-    distance.scatter_(1, (other[node] % n).unsqueeze(1), torch.inf)
-    distance.scatter_(1, (node % n).unsqueeze(1), torch.inf)
-    length, near = distance.topk(min(count, n), dim=1, largest=False)
-    near = near + (node - node % n).unsqueeze(1)
-    missing = count - near.shape[1]
-    if missing > 0:
-        near = nn.functional.pad(near, (0, missing))
-        length = nn.functional.pad(length, (0, missing), value=torch.inf)
-    return near, length
-
-
-def _by_tree(
-    pos: Tensor, other: Tensor, node: Tensor, row: int, count: int, load: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """:func:`nearest_ends` of one large instance, without looking at all pairs.
-
-    Where loads forbid many, more are looked at, and there may be fewer than ``count`` for all that.
-    """
-    from scipy.spatial import cKDTree
-
-    n = pos.shape[1]
-    mine = node[node // n == row]
-    points = pos[row, mine - row * n].numpy()
-    # Two more than wanted: the end itself and the one it is tied to come up among them.
-    wanted = min((count if load is None else WIDER * count) + 2, len(mine))
-    length, found = cKDTree(points).query(points, k=[*range(1, wanted + 1)], workers=torch.get_num_threads())
-    near = mine[torch.from_numpy(found)]
-    own = (near == mine.unsqueeze(1)) | (near == other[mine].unsqueeze(1))
-    if load is not None:
-        own |= load.flatten()[near] + load.flatten()[mine].unsqueeze(1) > 1 + TOLERANCE
-    distance = torch.from_numpy(length).masked_fill(own, torch.inf)
-    distance, order = distance.sort(dim=1, stable=True)
-    near = near.gather(1, order)
-    missing = max(0, count - wanted)
-    near = nn.functional.pad(near, (0, missing))[:, :count]
-    return near, nn.functional.pad(distance, (0, missing), value=torch.inf)[:, :count].to(pos.dtype)

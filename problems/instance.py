@@ -12,6 +12,7 @@ from l2o.problems import distance
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 Routes = tuple[tuple[int, ...], ...]
 """Node numbers ``0 .. n-1``; a tour is one route, and the depot is not written."""
 

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable
 from typing import Protocol, cast
 
-from l2o.improve.cache import folder
+from l2o.jit_cache import folder
 from l2o.problems import names
 from l2o.problems.instance import Floats, Instance, Ints, Routes
 

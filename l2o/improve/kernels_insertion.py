@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from l2o.improve.jit import njit
 from l2o.improve.metric import Metric, between
+from l2o.jit import njit
 from l2o.problems.instance import Floats, Ints
 
 

@@ -9,7 +9,7 @@ the first plan, whatever the plans were.
 
 from __future__ import annotations
 
-from l2o.improve.jit import njit
+from l2o.jit import njit
 from l2o.problems.instance import Floats, Ints
 
 _LONGEST = 3

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from l2o.improve.jit import njit
 from l2o.improve.metric import Metric, between
 from l2o.improve.random import below, uniform
+from l2o.jit import njit
 from l2o.problems.instance import Floats, Ints
 
 _QUEUE_HEAD, _QUEUE_SIZE, _CHANGES, _WORK, _TOUCHED, _SAVED = range(6)

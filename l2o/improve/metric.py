@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from l2o.improve.jit import njit
+from l2o.jit import njit
 from l2o.problems import distance as formulas
 from l2o.problems.instance import Floats, Instance
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from l2o.improve.jit import njit
+from l2o.jit import njit
 
 State = NDArray[np.uint64]
 

@@ -12,14 +12,14 @@ from torch import Tensor
 
 from l2o import kernels_join, problems
 from l2o.join import join
-from l2o.models import fragments
+from l2o.models import ends as ends_module
 from l2o.models.fragments import Config, Ends, Policy
 from l2o.problems.base import Completes, Graph
 from l2o.problems.fragments import Fragments
 from l2o.problems.instance import Unsupported
 from l2o.verify import Joins, verify
 
-SMALL = Config(width=16, message=8, vectors=3, depth=2, candidates=6, context=2, reach=15)
+SMALL = Config(width=16, message=8, vectors=3, depth=2, candidates=6, context=2, reach=15, rings=2)
 
 
 @pytest.fixture(params=["tsp", "cvrp"])
@@ -136,7 +136,7 @@ def test_a_tree_finds_the_same_neighbours(name: str, monkeypatch: pytest.MonkeyP
     policy, graph = make(name), sample(50, 2, name=name)
     for state in (cast(Completes, problems.find(name)).fragments(graph), halfway(policy, graph)):
         plain = policy.look(graph, state)
-        monkeypatch.setattr(fragments, "LARGE", 10)
+        monkeypatch.setattr(ends_module, "LARGE", 10)
         treed = policy.look(graph, state)
         monkeypatch.undo()
         for field in dataclasses.fields(Ends):
@@ -196,3 +196,5 @@ def test_impossible_shapes_are_refused() -> None:
         Config(depth=0)
     with pytest.raises(ValueError, match="context is -1"):
         Config(context=-1)
+    with pytest.raises(ValueError, match="rings is -1"):
+        Config(rings=-1)

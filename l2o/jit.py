@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast
 
 import numba
 
-from l2o.improve.cache import folder
+from l2o.jit_cache import folder
 
 _FOLDER = folder()
 if _FOLDER is not None:

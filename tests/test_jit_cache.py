@@ -21,7 +21,7 @@ INSERT = """
 import numpy as np
 from l2o.heuristics import random_insertion
 from l2o.improve import compiled
-from l2o.improve.cache import folder
+from l2o.jit_cache import folder
 from l2o.problems.instance import Instance
 coords = np.random.default_rng(0).random((9, 2))
 tour, = random_insertion(Instance("x", "tsp", "EUC_2D", "none", np.arange(9), coords=coords))
@@ -51,11 +51,11 @@ def test_the_second_process_finds_what_the_first_compiled(tmp_path: Path) -> Non
 
 
 def test_another_installation_does_not_take_this_one_for_its_own(tmp_path: Path) -> None:
-    shutil.copytree(Path(__file__).parents[2] / "l2o", tmp_path / "l2o")
-    code = "from l2o.improve import cache; print(cache.__file__, cache.folder())"
+    shutil.copytree(Path(__file__).parents[1] / "l2o", tmp_path / "l2o")
+    code = "from l2o import jit_cache; print(jit_cache.__file__, jit_cache.folder())"
     found = [
         subprocess.run([sys.executable, "-c", code], cwd=place, capture_output=True, text=True, check=True)
-        for place in (tmp_path, Path(__file__).parents[2])
+        for place in (tmp_path, Path(__file__).parents[1])
     ]
     (there, its), (here, own) = (done.stdout.split() for done in found)
     assert there != here and its != own

@@ -23,12 +23,15 @@ def _user_cache() -> Path:
 def folder() -> Path | None:
     """The folder, made if need be; None where it cannot be written, and then nothing is kept.
 
-    Its name holds a digest of the sources of this package: numba notices a change of a kernel's own file, but not of
+    Its name holds a digest of the sources of all kernels: numba notices a change of a kernel's own file, but not of
     the files whose functions it calls. Where they lie and since when is part of it, as numba compiles anew for another
     installation. ``NUMBA_CACHE_DIR`` overrides the place.
     """
     digest = hashlib.sha256(f"{version('numba')} {sys.version}".encode())
-    for source in sorted(Path(__file__).resolve().parent.glob("*.py")):
+    package = Path(__file__).resolve().parent
+    for source in sorted(
+        [*package.glob("improve/*.py"), *package.glob("kernels_*.py"), *package.glob("models/kernels_*.py")]
+    ):
         digest.update(f"{source} {source.stat().st_mtime_ns}".encode())
         digest.update(source.read_bytes())
     try:

@@ -1,0 +1,205 @@
+"""Nearest ends by a k-d tree (J. L. Bentley, "Multidimensional binary search trees", 1975), compiled.
+
+The tree lies in arrays: node ``i`` holds the points from ``begin[i]`` to ``end[i]``, which have been put in its order,
+in the box from ``low[i]`` to ``high[i]``, and has the children ``2 i + 1`` and ``2 i + 2`` if they are more than ``LEAF``.
+"""
+
+from __future__ import annotations
+
+from l2o.jit import njit
+from l2o.models.patch import TIE
+from l2o.problems.fragments import TOLERANCE
+from l2o.problems.instance import Bools, Floats, Ints
+
+CLOSE = 2 * TIE
+"""Relative difference of squared distances that rounding may bring."""
+
+LEAF = 16
+"""Most points of a node that is not split."""
+
+
+@njit
+def _halve(points: Floats, axis: int, order: Ints, begin: int, end: int) -> None:
+    """Reorder so that those before the middle are not greater along ``axis`` than those from it on (quickselect)."""
+    middle = (begin + end) // 2
+    first, last = begin, end - 1
+    while first < last:
+        pivot = points[order[(first + last) // 2], axis]
+        i, j = first, last
+        while i <= j:
+            while points[order[i], axis] < pivot:
+                i += 1
+            while points[order[j], axis] > pivot:
+                j -= 1
+            if i <= j:
+                order[i], order[j] = order[j], order[i]
+                i += 1
+                j -= 1
+        if middle <= j:
+            last = j
+        elif middle >= i:
+            first = i
+        else:
+            return
+
+
+@njit
+def grow(points: Floats, order: Ints, begin: Ints, end: Ints, low: Floats, high: Floats) -> None:
+    """Fill the tree of ``points [m, dim]`` and say in ``order [m]`` how to put them; node 0 is told what it holds."""
+    for node in range(len(begin)):
+        if begin[node] == end[node]:
+            continue
+        widest, axis = -1.0, 0
+        for d in range(points.shape[1]):
+            low[node, d] = high[node, d] = points[order[begin[node]], d]
+            for place in range(begin[node] + 1, end[node]):
+                low[node, d] = min(low[node, d], points[order[place], d])
+                high[node, d] = max(high[node, d], points[order[place], d])
+            if high[node, d] - low[node, d] > widest:
+                widest, axis = high[node, d] - low[node, d], d
+        if end[node] - begin[node] <= LEAF:
+            continue
+        _halve(points, axis, order, begin[node], end[node])
+        middle = (begin[node] + end[node]) // 2
+        begin[2 * node + 1], end[2 * node + 1] = begin[node], middle
+        begin[2 * node + 2], end[2 * node + 2] = middle, end[node]
+
+
+@njit
+def _to_box(points: Floats, i: int, low: Floats, high: Floats, node: int) -> float:
+    """Squared distance from point ``i`` to the nearest spot of the box of ``node``."""
+    total = 0.0
+    for d in range(points.shape[1]):
+        if points[i, d] < low[node, d]:
+            total += (low[node, d] - points[i, d]) ** 2
+        elif points[i, d] > high[node, d]:
+            total += (points[i, d] - high[node, d]) ** 2
+    return total
+
+
+@njit
+def _through_box(points: Floats, i: int, low: Floats, high: Floats, node: int) -> float:
+    """Squared distance from point ``i`` to the furthest spot of the box of ``node``."""
+    total = 0.0
+    for d in range(points.shape[1]):
+        gap = max(high[node, d] - points[i, d], points[i, d] - low[node, d])
+        total += gap * gap
+    return total
+
+
+@njit
+def _between(points: Floats, i: int, j: int) -> float:
+    """Squared distance."""
+    total = 0.0
+    for d in range(points.shape[1]):
+        gap = points[i, d] - points[j, d]
+        total += gap * gap
+    return total
+
+
+@njit
+def nearest(
+    points: Floats,
+    other: Ints,
+    load: Floats,
+    begin: Ints,
+    end: Ints,
+    low: Floats,
+    high: Floats,
+    stack: Ints,
+    first: int,
+    last: int,
+    near: Ints,
+    length: Floats,
+) -> None:
+    """For the points from ``first`` to ``last``, the nearest ones that each may be joined with, nearest first.
+
+    Not those of its own path, whose other end is ``other [m]``, and not those of paths that with its own exceed the
+    capacity, by ``load [m]``. They are put in ``near [m, count]`` with squared ``length``; infinite where there are no
+    more, which ``length`` is to begin with. ``stack`` has room for twice the depth of the tree.
+    """
+    count = near.shape[1]
+    for i in range(first, last):
+        height = 1
+        stack[0] = 0
+        while height > 0:
+            height -= 1
+            node = stack[height]
+            if _to_box(points, i, low, high, node) >= length[i, count - 1]:
+                continue
+            if end[node] - begin[node] > LEAF:
+                one, two = 2 * node + 1, 2 * node + 2
+                if _to_box(points, i, low, high, one) < _to_box(points, i, low, high, two):
+                    one, two = two, one
+                stack[height], stack[height + 1] = one, two
+                height += 2
+                continue
+            for j in range(begin[node], end[node]):
+                if j == i or j == other[i] or load[i] + load[j] > 1.0 + TOLERANCE:
+                    continue
+                distance = _between(points, i, j)
+                if distance >= length[i, count - 1]:
+                    continue
+                slot = count - 1
+                while slot > 0 and length[i, slot - 1] > distance:
+                    length[i, slot], near[i, slot] = length[i, slot - 1], near[i, slot - 1]
+                    slot -= 1
+                length[i, slot], near[i, slot] = distance, j
+
+
+@njit
+def beyond(
+    points: Floats,
+    other: Ints,
+    load: Floats,
+    begin: Ints,
+    end: Ints,
+    low: Floats,
+    high: Floats,
+    stack: Ints,
+    first: int,
+    last: int,
+    radius: Floats,
+    near: Ints,
+    tied: Bools,
+) -> None:
+    """For the points from ``first`` to ``last``, the nearest that is further than each of ``radius [m, r]``, squared.
+
+    It is put in ``near [m, r]``, -1 where there is none, and in ``tied [m, r]`` whether rounding may have decided which
+    it is. What ``load`` says does not matter.
+    """
+    for i in range(first, last):
+        for ring in range(radius.shape[1]):
+            bound = radius[i, ring]
+            best, found, even, rim = float("inf"), -1, False, False
+            # What the point before found is near the answer, which saves looking at what is further.
+            if i > first and near[i - 1, ring] >= 0 and near[i - 1, ring] != i and near[i - 1, ring] != other[i]:
+                distance = _between(points, i, near[i - 1, ring])
+                if distance > bound:
+                    best, found = distance, near[i - 1, ring]
+            height = 1
+            stack[0] = 0
+            while height > 0:
+                height -= 1
+                node = stack[height]
+                if _to_box(points, i, low, high, node) > best * (1 + CLOSE):
+                    continue
+                if _through_box(points, i, low, high, node) <= bound * (1 - CLOSE):
+                    continue
+                if end[node] - begin[node] > LEAF:
+                    stack[height], stack[height + 1] = 2 * node + 1, 2 * node + 2
+                    height += 2
+                    continue
+                for j in range(begin[node], end[node]):
+                    if j == i or j == other[i]:
+                        continue
+                    distance = _between(points, i, j)
+                    rim = rim or abs(distance - bound) <= CLOSE * bound
+                    if distance <= bound or distance > best * (1 + CLOSE) or j == found:
+                        continue
+                    if distance < best:
+                        even = best <= distance * (1 + CLOSE)
+                        best, found = distance, j
+                    else:
+                        even = True
+            near[i, ring], tied[i, ring] = found, even or rim
