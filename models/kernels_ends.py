@@ -1,7 +1,7 @@
 """Nearest ends by a k-d tree (J. L. Bentley, "Multidimensional binary search trees", 1975), compiled.
 
 The tree lies in arrays: node ``i`` holds the points from ``begin[i]`` to ``end[i]``, which have been put in its order,
-in the box from ``low[i]`` to ``high[i]``, and has the children ``2 i + 1`` and ``2 i + 2`` if they are more than ``LEAF``.
+in the box from ``low[i]`` to ``high[i]``. If they are more than ``LEAF``, its halves are ``2 i + 1`` and ``2 i + 2``.
 """
 
 from __future__ import annotations
