@@ -3,7 +3,8 @@
 Kool, van Hoof & Welling (2019), "Attention, learn to solve routing problems!", with the decoder of Kwon et al. (2020),
 "POMO", which asks for the first and the last node instead of the mean of all. It is here to compare with: it sees raw
 coordinates, and what it has learned of one position of a map it must learn again for the others. With
-``encoder = "egnn"`` the encoder is the invariant one of :mod:`l2o.models.encoder`, and only the rest is the same.
+``encoder = "egnn"`` the encoder is the invariant one of :mod:`l2o.models.encoder`; as its features do not say where a
+node lies, the decoder is told distances besides, and the rest is the same.
 """
 
 from __future__ import annotations
@@ -110,6 +111,7 @@ class Policy(base.Policy[AllNodes]):
         self.of_first = nn.Linear(width, width, bias=False)
         self.of_last = nn.Linear(width + 1, width, bias=False)
         self.combine = nn.Linear(width, moves * width)
+        self.legs = Legs(config.hidden, moves) if config.encoder == "egnn" else None
 
     def sight(self, problem: Problem, graph: Graph) -> WholeSight:
         """Everything."""
@@ -120,7 +122,7 @@ class Policy(base.Policy[AllNodes]):
         assert memory is not None, "this policy sees nodes through its encoder alone"
         heads, width = self.config.heads, self.config.width
         group, place = grouped(view.row)
-        nodes, keys, values = memory[group].chunk(3, dim=-1)
+        nodes, keys, values, pos = memory[group].tensor_split([width, 2 * width, 3 * width], dim=-1)
         allowed = torch.ones(*place.shape, *view.allowed.shape[1:], dtype=torch.bool, device=place.device)
         filled = place >= 0
         allowed[filled] = view.allowed[place[filled]]
@@ -134,7 +136,10 @@ class Policy(base.Policy[AllNodes]):
         )
         asked = self.combine(glimpse.transpose(1, 2).flatten(2)).view(*place.shape, self.moves, width)
         scores = torch.einsum("gcmw,gnw->gcnm", asked, nodes) / math.sqrt(width)
-        logits = torch.where(allowed, self.config.clip * torch.tanh(scores.float()).to(scores.dtype), -torch.inf)
+        scores = self.config.clip * torch.tanh(scores.float()).to(scores.dtype)
+        if self.legs is not None:
+            scores = scores + self.legs(pos, pos[instance, view.current[index]], pos[instance, view.anchor[index]])
+        logits = torch.where(allowed, scores, -torch.inf)
         result = logits.new_empty(view.allowed.shape)
         return result.index_put((place[filled],), logits[filled])
 
@@ -157,8 +162,29 @@ def grouped(row: Tensor) -> tuple[Tensor, Tensor]:
     return group, place
 
 
+class Legs(nn.Module):
+    """What distances alone say of the next node; untrained, that the nearest is best."""
+
+    def __init__(self, hidden: int, moves: int) -> None:
+        super().__init__()
+        last = nn.Linear(hidden, moves)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.network = nn.Sequential(nn.Linear(3, hidden), nn.SiLU(), last)
+        self.sharpness = nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, pos: Tensor, here: Tensor, goal: Tensor) -> Tensor:
+        """``[G, C, n, moves]`` from ``pos [G, n, dim]``, and where one stands and must end, ``[G, C, dim]`` each."""
+        ways = [torch.cdist(spot, pos, compute_mode="donot_use_mm_for_euclid_dist") for spot in (here, goal)]
+        between = (here - goal).norm(dim=-1, keepdim=True).expand_as(ways[0])
+        # Neighbours of a map with unit radius are about so far apart.
+        told = torch.stack([*ways, between], dim=-1) * pos.shape[1] ** 0.5
+        found: Tensor = self.network(told.log1p()) - nn.functional.softplus(self.sharpness) * told[..., :1]
+        return found
+
+
 class Encoder(nn.Module):
-    """Nodes, and what the decoder's first attention asks of them: ``[B, n, 3 width]``."""
+    """Nodes, and what the decoder's first attention asks of them: ``[B, n, 3 width]``; ``egnn`` adds coordinates."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -178,12 +204,12 @@ class Encoder(nn.Module):
         """Coordinates (normalised, two of them) and demands are what ``attention`` sees; ``egnn`` sees distances."""
         if self.egnn is not None:
             h = self.egnn(graph)
-        elif graph.pos.shape[-1] != 2:
+            return torch.cat([h, self.leave(h), graph.pos.to(h.dtype)], dim=-1)
+        if graph.pos.shape[-1] != 2:
             raise Unsupported(
                 f"found points in {graph.pos.shape[-1]} dimensions, expected 2; use a model of kind local"
             )
-        else:
-            h = self.enter(torch.cat([graph.pos, graph.demand.unsqueeze(-1)], dim=-1).to(self.enter.weight.dtype))
+        h = self.enter(torch.cat([graph.pos, graph.demand.unsqueeze(-1)], dim=-1).to(self.enter.weight.dtype))
         for layer in self.layers:
             h = layer(h)
         return torch.cat([h, self.leave(h)], dim=-1)
