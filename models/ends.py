@@ -30,11 +30,11 @@ class Surroundings(Protocol):
             ``near [N, count]`` and ``length [N, count]``, infinite where there are no more.
         """
 
-    def beyond(self, radius: Tensor) -> tuple[Tensor, Tensor]:
-        """The nearest ends of other paths that are further away than each of ``radius [N, r]``.
+    def beyond(self, radius: Tensor, due: Tensor) -> tuple[Tensor, Tensor]:
+        """The nearest ends of other paths that are further away than each of ``radius [N, r]``, where ``due [N, r]``.
 
         Returns:
-            ``near [N, r]`` and ``valid [N, r]``, False where there is none.
+            ``near [N, r]`` and ``valid [N, r]``, False where there is none; anything where they are not due.
         """
 
     def doubtful(self, radius: Tensor) -> Tensor:
@@ -53,6 +53,31 @@ def surroundings(pos: Tensor, ends: Tensor, other: Tensor, node: Tensor, load: T
     """
     large = pos.device.type == "cpu" and pos.shape[1] > LARGE
     return (Trees if large else Distances)(pos, ends, other, node, load)
+
+
+class Rings:
+    """What lies beyond some distances of each end, through all rounds of one construction.
+
+    Ends only become fewer, so an answer stands while its radius is the same and it is an end of another path.
+    """
+
+    def __init__(self, nodes: int, rings: int, device: torch.device) -> None:
+        """Nothing known yet of so many nodes, those of all instances."""
+        self._radius = torch.full((nodes, rings), torch.nan, dtype=torch.float64, device=device)
+        self._near = torch.zeros(nodes, rings, dtype=torch.int64, device=device)
+        self._valid = torch.zeros(nodes, rings, dtype=torch.bool, device=device)
+
+    def look(
+        self, around: Surroundings, radius: Tensor, ends: Tensor, other: Tensor, node: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """See :meth:`Surroundings.beyond`; ``ends``, ``other`` and ``node`` are those of :func:`surroundings`."""
+        near, valid = self._near[node], self._valid[node]
+        gone = ~ends.flatten()[near] | (near == other[node].unsqueeze(1))
+        due = (self._radius[node] != radius) | (valid & gone)
+        found, there = around.beyond(radius, due)
+        near, valid = torch.where(due, found, near), torch.where(due, there, valid)
+        self._radius[node], self._near[node], self._valid[node] = radius.double(), near, valid
+        return near, valid
 
 
 class Distances:
@@ -79,7 +104,7 @@ class Distances:
         near = nn.functional.pad(near + self.start, (0, missing))
         return near, nn.functional.pad(length, (0, missing), value=torch.inf)
 
-    def beyond(self, radius: Tensor) -> tuple[Tensor, Tensor]:
+    def beyond(self, radius: Tensor, due: Tensor) -> tuple[Tensor, Tensor]:
         """See :class:`Surroundings`."""
         found = [
             self.distance.masked_fill(self.distance <= ring, torch.inf).min(dim=1) for ring in radius.T.unsqueeze(2)
@@ -153,18 +178,19 @@ class Trees:
         self._each(self.kernels.nearest, near, length)
         return self._ends(near), self._ordered(length).sqrt().to(self.dtype)
 
-    def beyond(self, radius: Tensor) -> tuple[Tensor, Tensor]:
+    def beyond(self, radius: Tensor, due: Tensor) -> tuple[Tensor, Tensor]:
         """See :class:`Surroundings`."""
-        near, _ = self._beyond(radius)
+        near, _ = self._beyond(radius, due)
         return self._ends(near.clip(min=0)), self._ordered(near >= 0)
 
     def doubtful(self, radius: Tensor) -> Tensor:
         """See :class:`Surroundings`."""
-        return self._ordered(self._beyond(radius)[1])
+        return self._ordered(self._beyond(radius, torch.ones_like(radius, dtype=torch.bool))[1])
 
-    def _beyond(self, radius: Tensor) -> tuple[Ints, Bools]:
-        near, tied = np.zeros(radius.shape, np.int64), np.zeros(radius.shape, np.bool_)
-        self._each(self.kernels.beyond, radius.double().square().numpy()[self.order], near, tied)
+    def _beyond(self, radius: Tensor, due: Tensor) -> tuple[Ints, Bools]:
+        near, tied = np.full(radius.shape, -1), np.zeros(radius.shape, np.bool_)
+        squared, wanted = (values.numpy()[self.order] for values in (radius.double().square(), due))
+        self._each(self.kernels.beyond, squared, wanted, near, tied)
         return near, tied
 
     def _ordered(self, values: Ints | Floats | Bools) -> Tensor:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor, nn
 
-from l2o.models.ends import surroundings
+from l2o.models.ends import Rings, surroundings
 from l2o.models.patch import TIE, context_ranks, scale_of
 from l2o.models.vectors import VectorEGNN
 from l2o.problems.base import Graph
@@ -151,8 +151,8 @@ class Policy(nn.Module):
         self.sharpness = nn.Parameter(torch.tensor(1.0))
         self.home = nn.Linear(config.width, 1) if self.depot else None
 
-    def look(self, graph: Graph, fragments: Fragments) -> Ends:
-        """All there is to see of the partial solutions."""
+    def look(self, graph: Graph, fragments: Fragments, rings: Rings | None = None) -> Ends:
+        """All there is to see of the partial solutions; ``rings`` remembers it from one round to the next."""
         batch, n, dim = graph.pos.shape
         if self.config.raw and dim != PLANE:
             raise Unsupported(f"found points in {dim} dimensions, expected {PLANE}; use an invariant model")
@@ -173,7 +173,8 @@ class Policy(nn.Module):
         unit = scale_of(length[:, :UNIT], valid[:, :UNIT])
         near, valid = near[:, ranks], valid[:, ranks]
         if self.config.rings:
-            far, there = around.beyond(unit.unsqueeze(1) * self.rings.to(unit))
+            rings = rings or self.remembering(graph)
+            far, there = rings.look(around, unit.unsqueeze(1) * self.rings.to(unit), open_ > 0, other, node)
             near, valid = torch.cat([near, far], dim=1), torch.cat([valid, there], dim=1)
         near = torch.where(valid, near, node.unsqueeze(1))
         here = torch.arange(len(node), device=device)
@@ -225,6 +226,10 @@ class Policy(nn.Module):
             x = torch.cat([x, pos[node].to(dtype)], dim=-1)
         length = (size + its_size)[:, :k].to(dtype)
         return Ends(node, partner, allowed, at, valid, x, way, pair, back, length)
+
+    def remembering(self, graph: Graph) -> Rings:
+        """For :meth:`look` in the rounds of one construction."""
+        return Rings(graph.pos.shape[0] * graph.n, self.config.rings, graph.pos.device)
 
     def ambiguous(self, graph: Graph, fragments: Fragments) -> Tensor:
         """``[B]`` True where an end that is seen is as far away as one that is not, which no symmetry keeps."""

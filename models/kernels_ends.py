@@ -160,16 +160,19 @@ def beyond(
     first: int,
     last: int,
     radius: Floats,
+    due: Bools,
     near: Ints,
     tied: Bools,
 ) -> None:
     """For the points from ``first`` to ``last``, the nearest that is further than each of ``radius [m, r]``, squared.
 
-    It is put in ``near [m, r]``, -1 where there is none, and in ``tied [m, r]`` whether rounding may have decided which
-    it is. What ``load`` says does not matter.
+    Where it is ``due [m, r]``, it is put in ``near [m, r]``, -1 where there is none, and in ``tied [m, r]`` whether
+    rounding may have decided which it is. What ``load`` says does not matter.
     """
     for i in range(first, last):
         for ring in range(radius.shape[1]):
+            if not due[i, ring]:
+                continue
             bound = radius[i, ring]
             best, found, even, rim = float("inf"), -1, False, False
             # What the point before found is near the answer, which saves looking at what is further.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import numpy as np
 import pytest
@@ -11,7 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from l2o import problems
+from l2o.join import join
+from l2o.models import ends as ends_module
 from l2o.models.ends import Distances, Surroundings, Trees
+from l2o.models.fragments import Config, Policy
+from l2o.problems.base import Completes
+from l2o.problems.fragments import Fragments
 
 KINDS = pytest.mark.parametrize("kind", [Distances, Trees])
 
@@ -78,7 +85,7 @@ def test_the_nearest_beyond_a_ring_is_found(
     world = World(maps(n, dim, seed, grid=grid), seed)
     radius = torch.tensor([0.0, 0.3, 1.7]).double().expand(len(world.node), -1)
     around = world.around(kind)
-    near, valid = around.beyond(radius)
+    near, valid = around.beyond(radius, torch.ones_like(radius, dtype=torch.bool))
     for place, i in enumerate(world.node.tolist()):
         lengths = world.lengths(i, loads=False)
         for ring, bound in enumerate(radius[place].tolist()):
@@ -109,3 +116,22 @@ def test_trees_of_many_equal_points_and_several_threads() -> None:
     finally:
         torch.set_num_threads(threads)
     torch.testing.assert_close(length, world.around(Distances).nearest(20)[1])
+
+
+@pytest.mark.parametrize("large", [10, 1000])
+def test_what_is_remembered_is_what_is_found_anew(large: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ends_module, "LARGE", large)
+    torch.manual_seed(0)
+    policy = Policy(Config(width=16, message=8, vectors=3, depth=1, rings=3)).double()
+    problem = problems.find("tsp")
+    graph = problem.sample(torch.Generator().manual_seed(0), 2, 200, "clusters")
+    rings, rounds = policy.remembering(graph), 0
+
+    def watch(_: int, fragments: Fragments) -> None:
+        nonlocal rounds
+        rounds += 1
+        remembered, anew = policy.look(graph, fragments, rings), policy.look(graph, fragments)
+        assert torch.equal(remembered.at, anew.at) and torch.equal(remembered.valid, anew.valid)
+
+    join(cast(Completes, problem), policy, graph, watch=watch)
+    assert rounds > 20
