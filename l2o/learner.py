@@ -28,6 +28,9 @@ class Learner(lightning.LightningModule):
     loss: str
     """What it minimises, for the record of the weights."""
 
+    clock: Callable[[], float] = staticmethod(time.monotonic)
+    """Seconds as they are charged to the budget."""
+
     dynamic = False
     """Whether the network is given graphs of all sizes, which its compiled form must allow for."""
 
@@ -46,7 +49,7 @@ class Learner(lightning.LightningModule):
         self.instances: Tensor
         self.seconds: Tensor
         self.skipped: Tensor
-        self._clock: float | None = None
+        self._since: float | None = None
 
     def progress(self) -> float:
         """Share of the budget that is spent, 0 to 1."""
@@ -123,11 +126,11 @@ class Learner(lightning.LightningModule):
 
     def count(self, decisions: int, batch: Batch) -> None:
         """Charge the budget with a batch and with the time since the last one."""
-        now = time.monotonic()
-        if self._clock is not None:
+        now = self.clock()
+        if self._since is not None:
             # Every process must see the same rate and stop at the same step.
-            self.seconds += float(self.trainer.strategy.broadcast(now - self._clock))
-        self._clock = now
+            self.seconds += float(self.trainer.strategy.broadcast(now - self._since))
+        self._since = now
         world = self.trainer.world_size
         self.decisions += decisions * world
         self.instances += len(batch.graph.pos) * world
@@ -177,7 +180,7 @@ class Learner(lightning.LightningModule):
 
     def on_validation_end(self) -> None:
         """Validation is not charged to the budget."""
-        self._clock = None
+        self._since = None
 
 
 def _moving_average(decay: float) -> Any:
