@@ -3,8 +3,8 @@
 ``python benchmarks/symmetry.py [--problem tsp] [--minutes 10] [--seeds 5] [--side-by-side 2] [--arm NAME]...`` trains
 every arm on uniform maps of 50 nodes from scratch, first with three learning rates and one seed each, then with the
 best of them and more seeds, each run on one thread, whose minutes are those of the processor. Runs are kept in
-``benchmarks/results/symmetry/``; what is finished is not repeated. Then it prints tables in Markdown and writes plots to
-``docs/``.
+``benchmarks/results/symmetry/``; what is finished is not repeated. Then it prints tables in Markdown and writes plots
+to ``docs/``.
 """
 
 from __future__ import annotations
