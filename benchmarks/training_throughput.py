@@ -28,7 +28,7 @@ ARMS: dict[str, dict[str, Any]] = {
 }
 
 RL4CO = """
-import json, sys, time, torch, lightning
+import json, os, sys, time, torch, lightning
 from rl4co.envs import TSPEnv
 from rl4co.models import POMO
 n, seconds, device, threads = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3], int(sys.argv[4])
@@ -50,7 +50,8 @@ class Clock(lightning.Callback):
         if now - self.begun > seconds:
             rate = self.counted / (now - self.since)
             print(json.dumps({"instances": rate, "decisions": rate * n * (n - 1)}), flush=True)
-            trainer.should_stop = True
+            # Asked to stop, Lightning would first finish the epoch.
+            os._exit(0)
 
 lightning.Trainer(accelerator="gpu" if device == "cuda" else "cpu", devices=1, max_epochs=1, callbacks=[Clock()],
     gradient_clip_val=1.0, logger=False, enable_checkpointing=False, enable_progress_bar=False, num_sanity_val_steps=0,
