@@ -29,9 +29,8 @@ def folder() -> Path | None:
     """
     digest = hashlib.sha256(f"{version('numba')} {sys.version}".encode())
     package = Path(__file__).resolve().parent
-    for source in sorted(
-        [*package.glob("improve/*.py"), *package.glob("kernels_*.py"), *package.glob("models/kernels_*.py")]
-    ):
+    kernels = ("improve/*.py", "kernels_*.py", "models/kernels_*.py")
+    for source in sorted(path for pattern in kernels for path in package.glob(pattern)):
         digest.update(f"{source} {source.stat().st_mtime_ns}".encode())
         digest.update(source.read_bytes())
     try:

@@ -80,7 +80,7 @@ def join(
     edges: list[Ints] = []
     # The last two ends of a tour are joined without asking.
     spare = 0 if problem.depot else 2
-    rings = policy.remembering(graph)
+    rings = policy.rings(graph)
     left = whole = (open_.reshape(batch, n).sum(axis=1) - spare + 1) // 2
     while left.any():
         if stop is not None and stop(int((whole - left).min())):

@@ -177,7 +177,7 @@ class Legs(nn.Module):
         """``[G, C, n, moves]`` from ``pos [G, n, dim]``, and where one stands and must end, ``[G, C, dim]`` each."""
         ways = [torch.cdist(spot, pos, compute_mode="donot_use_mm_for_euclid_dist") for spot in (here, goal)]
         between = (here - goal).norm(dim=-1, keepdim=True).expand_as(ways[0])
-        # Neighbours of a map with unit radius are about so far apart.
+        # Neighbours in a map of unit radius are about 1 / sqrt(n) apart.
         told = torch.stack([*ways, between], dim=-1) * pos.shape[1] ** 0.5
         found: Tensor = self.network(told.log1p()) - nn.functional.softplus(self.sharpness) * told[..., :1]
         return found

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -15,6 +15,9 @@ from torch import Tensor, nn
 from l2o.models.patch import TIE
 from l2o.problems.fragments import TOLERANCE
 from l2o.problems.instance import Bools, Floats, Ints
+
+if TYPE_CHECKING:
+    from l2o.models.kernels_ends import Tree
 
 LARGE = 1000
 """Nodes above which the ends of an instance are put into a tree."""
@@ -136,15 +139,16 @@ class Trees:
         numbers = node.numpy()
         points = pos.reshape(-1, dim)[node].double().numpy()
         rows = np.searchsorted(numbers, np.arange(batch + 1) * n).tolist()
-        order = np.arange(len(node))
-        self.trees = [self._grown(points, order, a, b) for a, b in pairwise(rows) if b > a]
         # All that follows is in the order of the trees, where what is near lies side by side.
-        self.points, self.order = points[order], order
+        self.order = order = np.arange(len(node))
+        grown = [self._grown(points, order, first, last) for first, last in pairwise(rows) if last > first]
         # The depot is no end, though a path that has gone home is tied to it.
         place = np.full(batch * n, -1)
         place[numbers[order]] = np.arange(len(order))
-        self.other = place[other[node].numpy()[order]]
-        self.load = np.zeros(len(node)) if load is None else load.double().flatten()[node].numpy()[order]
+        tied = place[other[node].numpy()[order]]
+        loads = np.zeros(len(node)) if load is None else load.double().flatten()[node].numpy()[order]
+        points = points[order]
+        self.trees = [kernels_ends.Tree(points, tied, loads, *nodes) for nodes in grown]
 
     def _grown(self, points: Floats, order: Ints, first: int, last: int) -> tuple[Ints, Ints, Floats, Floats]:
         """The tree of the ends from ``first`` to ``last``: ``begin``, ``end``, ``low`` and ``high``."""
@@ -160,17 +164,17 @@ class Trees:
         """Call a kernel for all ends of all trees, some in each thread."""
         threads = torch.get_num_threads()
 
-        def part(job: tuple[tuple[Ints, Ints, Floats, Floats], int, int]) -> None:
-            tree, first, last = job
-            stack = np.empty(2 * len(tree[0]).bit_length(), np.int64)
-            seek(self.points, self.other, self.load, *tree, stack, first, last, *arguments)
+        def part(tree: Tree, first: int, last: int) -> None:
+            stack = np.empty(2 * len(tree.begin).bit_length(), np.int64)
+            seek(tree, stack, first, last, *arguments)
 
-        jobs = []
-        for tree in self.trees:
-            bounds = np.linspace(tree[0][0], tree[1][0], threads + 1).astype(np.int64).tolist()
-            jobs += [(tree, first, last) for first, last in pairwise(bounds)]
         with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(part, jobs))
+            jobs = []
+            for tree in self.trees:
+                bounds = np.linspace(tree.begin[0], tree.end[0], threads + 1).astype(np.int64).tolist()
+                jobs += [pool.submit(part, tree, first, last) for first, last in pairwise(bounds)]
+            for job in jobs:
+                job.result()
 
     def nearest(self, count: int) -> tuple[Tensor, Tensor]:
         """See :class:`Surroundings`."""

@@ -124,8 +124,8 @@ class Policy(nn.Module):
         ranks = context_ranks(config.candidates, config.context, config.reach, torch.device("cpu"))
         self.register_buffer("ranks", ranks, persistent=False)
         self.ranks: Tensor
-        self.register_buffer("rings", RING * 4.0 ** torch.arange(config.rings), persistent=False)
-        self.rings: Tensor
+        self.register_buffer("radii", RING * 4.0 ** torch.arange(config.rings), persistent=False)
+        self.radii: Tensor
         last = 3 + self.depot
         kind = [0] * config.candidates + [1] * (len(ranks) - config.candidates)
         # After the rings come the other end of the path and the depot.
@@ -152,7 +152,7 @@ class Policy(nn.Module):
         self.home = nn.Linear(config.width, 1) if self.depot else None
 
     def look(self, graph: Graph, fragments: Fragments, rings: Rings | None = None) -> Ends:
-        """All there is to see of the partial solutions; ``rings`` remembers it from one round to the next."""
+        """All there is to see of the partial solutions; ``rings`` are those of the construction."""
         batch, n, dim = graph.pos.shape
         if self.config.raw and dim != PLANE:
             raise Unsupported(f"found points in {dim} dimensions, expected {PLANE}; use an invariant model")
@@ -173,8 +173,8 @@ class Policy(nn.Module):
         unit = scale_of(length[:, :UNIT], valid[:, :UNIT])
         near, valid = near[:, ranks], valid[:, ranks]
         if self.config.rings:
-            rings = rings or self.remembering(graph)
-            far, there = rings.look(around, unit.unsqueeze(1) * self.rings.to(unit), open_ > 0, other, node)
+            rings = rings or self.rings(graph)
+            far, there = rings.look(around, unit.unsqueeze(1) * self.radii.to(unit), open_ > 0, other, node)
             near, valid = torch.cat([near, far], dim=1), torch.cat([valid, there], dim=1)
         near = torch.where(valid, near, node.unsqueeze(1))
         here = torch.arange(len(node), device=device)
@@ -227,8 +227,8 @@ class Policy(nn.Module):
         length = (size + its_size)[:, :k].to(dtype)
         return Ends(node, partner, allowed, at, valid, x, way, pair, back, length)
 
-    def remembering(self, graph: Graph) -> Rings:
-        """For :meth:`look` in the rounds of one construction."""
+    def rings(self, graph: Graph) -> Rings:
+        """What :meth:`look` remembers from one round of a construction to the next."""
         return Rings(graph.pos.shape[0] * graph.n, self.config.rings, graph.pos.device)
 
     def ambiguous(self, graph: Graph, fragments: Fragments) -> Tensor:
@@ -250,7 +250,7 @@ class Policy(nn.Module):
         found[node[(tied & rim).any(dim=1)] // n] = True
         if self.config.rings:
             unit = scale_of(length[:, :UNIT], length[:, :UNIT].isfinite())
-            found[node[around.doubtful(unit.unsqueeze(1) * self.rings.to(unit)).any(dim=1)] // n] = True
+            found[node[around.doubtful(unit.unsqueeze(1) * self.radii.to(unit)).any(dim=1)] // n] = True
         return found
 
     def forward(self, ends: Ends) -> Tensor:

@@ -1,10 +1,8 @@
-"""Nearest ends by a k-d tree (J. L. Bentley, "Multidimensional binary search trees", 1975), compiled.
-
-The tree lies in arrays: node ``i`` holds the points from ``begin[i]`` to ``end[i]``, which have been put in its order,
-in the box from ``low[i]`` to ``high[i]``. If they are more than ``LEAF``, its halves are ``2 i + 1`` and ``2 i + 2``.
-"""
+"""Nearest ends by a k-d tree (J. L. Bentley, "Multidimensional binary search trees", 1975), compiled."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 from l2o.jit import njit
 from l2o.models.patch import TIE
@@ -16,6 +14,23 @@ CLOSE = 2 * TIE
 
 LEAF = 16
 """Most points of a node that is not split."""
+
+
+class Tree(NamedTuple):
+    """Ends as points, in the order in which the tree holds them; node ``i`` has the halves ``2 i + 1`` and ``2 i + 2``."""
+
+    points: Floats
+    """``[m, dim]``"""
+    other: Ints
+    """``[m]`` the other end of the path of each; -1 where that is no end."""
+    load: Floats
+    """``[m]`` of the path."""
+    begin: Ints
+    end: Ints
+    """The points of each node are those from ``begin`` to ``end``."""
+    low: Floats
+    high: Floats
+    """The box in which they lie."""
 
 
 @njit
@@ -66,8 +81,9 @@ def grow(points: Floats, order: Ints, begin: Ints, end: Ints, low: Floats, high:
 
 
 @njit
-def _to_box(points: Floats, i: int, low: Floats, high: Floats, node: int) -> float:
+def _to_box(tree: Tree, i: int, node: int) -> float:
     """Squared distance from point ``i`` to the nearest spot of the box of ``node``."""
+    points, low, high = tree.points, tree.low, tree.high
     total = 0.0
     for d in range(points.shape[1]):
         if points[i, d] < low[node, d]:
@@ -78,8 +94,9 @@ def _to_box(points: Floats, i: int, low: Floats, high: Floats, node: int) -> flo
 
 
 @njit
-def _through_box(points: Floats, i: int, low: Floats, high: Floats, node: int) -> float:
+def _through_box(tree: Tree, i: int, node: int) -> float:
     """Squared distance from point ``i`` to the furthest spot of the box of ``node``."""
+    points, low, high = tree.points, tree.low, tree.high
     total = 0.0
     for d in range(points.shape[1]):
         gap = max(high[node, d] - points[i, d], points[i, d] - low[node, d])
@@ -89,7 +106,7 @@ def _through_box(points: Floats, i: int, low: Floats, high: Floats, node: int) -
 
 @njit
 def _between(points: Floats, i: int, j: int) -> float:
-    """Squared distance."""
+    """Squared distance of two points."""
     total = 0.0
     for d in range(points.shape[1]):
         gap = points[i, d] - points[j, d]
@@ -98,26 +115,14 @@ def _between(points: Floats, i: int, j: int) -> float:
 
 
 @njit
-def nearest(
-    points: Floats,
-    other: Ints,
-    load: Floats,
-    begin: Ints,
-    end: Ints,
-    low: Floats,
-    high: Floats,
-    stack: Ints,
-    first: int,
-    last: int,
-    near: Ints,
-    length: Floats,
-) -> None:
+def nearest(tree: Tree, stack: Ints, first: int, last: int, near: Ints, length: Floats) -> None:
     """For the points from ``first`` to ``last``, the nearest ones that each may be joined with, nearest first.
 
-    Not those of its own path, whose other end is ``other [m]``, and not those of paths that with its own exceed the
-    capacity, by ``load [m]``. They are put in ``near [m, count]`` with squared ``length``; infinite where there are no
-    more, which ``length`` is to begin with. ``stack`` has room for twice the depth of the tree.
+    Not the other end of its own path, and not those of paths that with its own exceed the capacity. They are put in
+    ``near [m, count]`` with squared ``length``; infinite where there are no more, which ``length`` is to begin with.
+    ``stack`` has room for twice the depth of the tree.
     """
+    points, other, load, begin, end = tree.points, tree.other, tree.load, tree.begin, tree.end
     count = near.shape[1]
     for i in range(first, last):
         height = 1
@@ -125,11 +130,11 @@ def nearest(
         while height > 0:
             height -= 1
             node = stack[height]
-            if _to_box(points, i, low, high, node) >= length[i, count - 1]:
+            if _to_box(tree, i, node) >= length[i, count - 1]:
                 continue
             if end[node] - begin[node] > LEAF:
                 one, two = 2 * node + 1, 2 * node + 2
-                if _to_box(points, i, low, high, one) < _to_box(points, i, low, high, two):
+                if _to_box(tree, i, one) < _to_box(tree, i, two):
                     one, two = two, one
                 stack[height], stack[height + 1] = one, two
                 height += 2
@@ -148,27 +153,13 @@ def nearest(
 
 
 @njit
-def beyond(
-    points: Floats,
-    other: Ints,
-    load: Floats,
-    begin: Ints,
-    end: Ints,
-    low: Floats,
-    high: Floats,
-    stack: Ints,
-    first: int,
-    last: int,
-    radius: Floats,
-    due: Bools,
-    near: Ints,
-    tied: Bools,
-) -> None:
+def beyond(tree: Tree, stack: Ints, first: int, last: int, radius: Floats, due: Bools, near: Ints, tied: Bools) -> None:
     """For the points from ``first`` to ``last``, the nearest that is further than each of ``radius [m, r]``, squared.
 
     Where it is ``due [m, r]``, it is put in ``near [m, r]``, -1 where there is none, and in ``tied [m, r]`` whether
-    rounding may have decided which it is. What ``load`` says does not matter.
+    rounding may have decided which it is. What they are loaded with does not matter.
     """
+    points, other, begin, end = tree.points, tree.other, tree.begin, tree.end
     for i in range(first, last):
         for ring in range(radius.shape[1]):
             if not due[i, ring]:
@@ -185,9 +176,9 @@ def beyond(
             while height > 0:
                 height -= 1
                 node = stack[height]
-                if _to_box(points, i, low, high, node) > best * (1 + CLOSE):
+                if _to_box(tree, i, node) > best * (1 + CLOSE):
                     continue
-                if _through_box(points, i, low, high, node) <= bound * (1 - CLOSE):
+                if _through_box(tree, i, node) <= bound * (1 - CLOSE):
                     continue
                 if end[node] - begin[node] > LEAF:
                     stack[height], stack[height + 1] = 2 * node + 1, 2 * node + 2

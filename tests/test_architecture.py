@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted(p for folder in ("l2o", "l2o/improve", "problems", "models") for p in (ROOT / folder).glob("*.py"))
+BELOW = {"problems": ("l2o.problems",), "models": ("l2o.problems", "l2o.models", "l2o.jit"), "l2o": ("l2o",)}
 HOMES = {"lightning": {"learner.py", "data.py", "train.py"}, "ortools": {"reference.py"}}
 
 
@@ -29,11 +30,8 @@ def imports(path: Path) -> set[str]:
 def test_imports_point_downwards(path: Path) -> None:
     ours = {name for name in imports(path) if name == "l2o" or name.startswith("l2o.")}
     layer = path.relative_to(ROOT).parts[0]
-    allowed = {"problems": ("l2o.problems",), "models": ("l2o.problems", "l2o.models", "l2o.jit"), "l2o": ("l2o",)}[
-        layer
-    ]
     for name in ours - {"l2o"}:
-        assert name.startswith(allowed), f"{path.name} imports {name}"
+        assert name.startswith(BELOW[layer]), f"{path.name} imports {name}"
         if path.name != "__main__.py":
             assert not name.startswith("l2o.cli"), f"{path.name} imports the command line"
     if layer != "l2o":

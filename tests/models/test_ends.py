@@ -125,7 +125,7 @@ def test_what_is_remembered_is_what_is_found_anew(large: int, monkeypatch: pytes
     policy = Policy(Config(width=16, message=8, vectors=3, depth=1, rings=3)).double()
     problem = problems.find("tsp")
     graph = problem.sample(torch.Generator().manual_seed(0), 2, 200, "clusters")
-    rings, rounds = policy.remembering(graph), 0
+    rings, rounds = policy.rings(graph), 0
 
     def watch(_: int, fragments: Fragments) -> None:
         nonlocal rounds
