@@ -17,7 +17,7 @@ LEAF = 16
 
 
 class Tree(NamedTuple):
-    """Ends as points, in the order in which the tree holds them; node ``i`` has the halves ``2 i + 1`` and ``2 i + 2``."""
+    """Ends as points, in the order in which the tree holds them; the halves of node ``i`` are ``2 i + 1, 2 i + 2``."""
 
     points: Floats
     """``[m, dim]``"""
