@@ -57,13 +57,19 @@ ARMS: dict[str, list[dict[str, Any]]] = {
     "walks, invariant": [WALK],
     "walks, raw coordinates": [WALK, {"model": {"raw": True}}],
     "walks, raw, turned maps": [WALK, {"model": {"raw": True}}, TURNED],
-    "walks, EGNN encoded once": [WALK, {"model": {**ATTENTION, "encoder": "egnn", "width": 64, "hidden": 32}}],
-    "walks, attention model": [WALK, {"model": ATTENTION}],
+    "walks, EGNN encoded once": [
+        WALK,
+        {"model": {**ATTENTION, "encoder": "egnn", "width": 64, "hidden": 32}, "compile": False},
+    ],
+    "walks, attention model": [WALK, {"model": ATTENTION, "compile": False}],
     "joins, invariant": [JOIN],
     "joins, raw coordinates": [JOIN, {"model": {"raw": True}}],
     "joins, raw, turned maps": [JOIN, {"model": {"raw": True}}, TURNED],
 }
-"""Settings of each arm, later ones on top of earlier ones. Walks learn by REINFORCE, joins from their completions."""
+"""Settings of each arm, later ones on top of earlier ones. Walks learn by REINFORCE, joins from their completions.
+
+Networks are compiled where that lets them see more: shapes that change from one decision to the next do not allow it.
+"""
 KICKS = {"tsp": 0.3, "cvrp": 5.0}
 RATES = (5e-4, 1e-3, 2e-3)
 NODES, MAPS_MEASURED, POINTS = 50, 64, 10
