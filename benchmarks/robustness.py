@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from symmetry import ARMS, NODES, best_rates, folder_of, gaps, references
+from symmetry import ARMS, NODES, best_rate, folder_of, gaps, references
 from torch import Tensor
 
 from l2o import checkpoint, problems
@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     options = parser.parse_args()
     problem = problems.find(options.problem)
-    rates = best_rates(problem.name, list(ARMS), options.minutes)
+    rates = {arm: best_rate(problem.name, arm, options.minutes) for arm in ARMS}
     print("| maps | " + " | ".join(ARMS) + " |\n" + "|---" * (1 + len(ARMS)) + "|")
     for maps in MAPS:
         graph = maps.graph(problem)

@@ -1,8 +1,8 @@
 """Does symmetry by construction learn from fewer examples? Learning curves of policies that differ in it.
 
 ``python benchmarks/symmetry.py [--problem tsp] [--minutes 10] [--seeds 5] [--side-by-side 2] [--arm NAME]...`` trains
-every arm on uniform maps of 50 nodes from scratch, first with three learning rates and one seed each, then with the
-best of them and more seeds, each run on one thread, whose minutes are those of the processor. Runs are kept in
+every arm on uniform maps of 50 nodes from scratch, first with three learning rates or more and one seed each, then with
+the best of them and more seeds, each run on one thread, whose minutes are those of the processor. Runs are kept in
 ``benchmarks/results/symmetry/``; what is finished is not repeated. Then it prints tables in Markdown and writes plots
 to ``docs/``.
 """
@@ -195,9 +195,14 @@ def launch(problem: str, arm: str, rate: float, seed: int, minutes: float) -> li
     return cast(list[dict[str, float]], json.loads((folder / "curve.json").read_text()))
 
 
-def best_rates(problem: str, arms: list[str], minutes: float) -> dict[str, float]:
-    """The learning rate of each arm that ended lowest with the first seed; all of these runs are there."""
-    return {arm: min(RATES, key=lambda rate: launch(problem, arm, rate, 0, minutes)[-1]["one"]) for arm in arms}
+def best_rate(problem: str, arm: str, minutes: float) -> float:
+    """The learning rate with which the arm ends lowest with the first seed; neither the largest nor the least tried."""
+    rates = sorted(RATES)
+    while True:
+        best = min(rates, key=lambda rate: launch(problem, arm, rate, 0, minutes)[-1]["one"])
+        if rates[0] < best < rates[-1]:
+            return best
+        rates = sorted([*rates, 2 * best if best == rates[-1] else best / 2])
 
 
 def quartiles(values: list[float]) -> tuple[float, float, float]:
@@ -272,9 +277,7 @@ def main() -> None:
         return
     problem, minutes, arms = options.problem, options.minutes, options.arm or list(ARMS)
     with ThreadPoolExecutor(options.side_by_side) as pool:
-        trials = [(arm, rate) for arm in arms for rate in RATES]
-        list(pool.map(lambda trial: launch(problem, trial[0], trial[1], 0, minutes), trials))
-        rates = best_rates(problem, arms, minutes)
+        rates = dict(zip(arms, pool.map(lambda arm: best_rate(problem, arm, minutes), arms), strict=True))
         runs = [(arm, rates[arm], seed) for arm in arms for seed in range(options.seeds)]
         made = list(pool.map(lambda one: launch(problem, one[0], one[1], one[2], minutes), runs))
     curves = {arm: [curve for one, curve in zip(runs, made, strict=True) if one[0] == arm] for arm in arms}
