@@ -80,14 +80,13 @@ def join(
     edges: list[Ints] = []
     # The last two ends of a tour are joined without asking.
     spare = 0 if problem.depot else 2
-    rings = policy.rings(graph)
     left = whole = (open_.reshape(batch, n).sum(axis=1) - spare + 1) // 2
     while left.any():
         if stop is not None and stop(int((whole - left).min())):
             return None
         if watch is not None:
             watch(int(left.max()), fragments)
-        ends = policy.look(graph, fragments, rings)
+        ends = policy.look(graph, fragments)
         logits = policy(ends).float()
         if noise is not None:
             logits = logits + noise(logits)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor, nn
 
-from l2o.models.ends import Rings, surroundings
+from l2o.models.ends import nearest
 from l2o.models.patch import TIE, context_ranks, scale_of
 from l2o.models.vectors import VectorEGNN
 from l2o.problems.base import Graph
@@ -27,9 +27,6 @@ REACH = 8.0
 
 FARTHEST = 100.0
 """Units beyond which distances saturate."""
-
-RING = 5.3
-"""Units beyond which the first of the rings begins. Not a distance that lattices have."""
 
 MEASURES = 3
 PAIR = 2 * 4 * MEASURES + 3
@@ -58,8 +55,6 @@ class Config:
     """Further ends that are seen but cannot be chosen."""
     reach: int = 50
     """Rank of the furthest of them."""
-    rings: int = 0
-    """Ends seen beside those: the nearest beyond some distances, each four times the one before."""
     raw: bool = False
     """Whether ends are also told their raw coordinates in the plane, and those of the ways to others. It breaks the
     symmetry, for comparison only."""
@@ -68,16 +63,15 @@ class Config:
         for key in ("width", "message", "vectors", "depth", "candidates"):
             if getattr(self, key) < 1:
                 raise ValueError(f"{key} is {getattr(self, key)}; it must be at least 1")
-        for key in ("context", "rings"):
-            if getattr(self, key) < 0:
-                raise ValueError(f"{key} is {getattr(self, key)}; it must not be negative")
+        if self.context < 0:
+            raise ValueError(f"context is {self.context}; it must not be negative")
 
 
 @dataclass(frozen=True)
 class Ends:
     """``N`` ends of all instances in one graph.
 
-    Each has ``s`` slots: candidates, further ends, the nearest beyond each ring, the other end of the path, the depot.
+    Each has ``s`` slots: candidates, further ends, the other end of the path, the depot.
     """
 
     node: Tensor
@@ -124,13 +118,7 @@ class Policy(nn.Module):
         ranks = context_ranks(config.candidates, config.context, config.reach, torch.device("cpu"))
         self.register_buffer("ranks", ranks, persistent=False)
         self.ranks: Tensor
-        self.register_buffer("radii", RING * 4.0 ** torch.arange(config.rings), persistent=False)
-        self.radii: Tensor
-        last = 3 + self.depot
-        kind = [0] * config.candidates + [1] * (len(ranks) - config.candidates)
-        # After the rings come the other end of the path and the depot.
-        kind += [*range(last, last + config.rings), *range(2, last)]
-        self.other = len(ranks) + config.rings
+        kind = [0] * config.candidates + [1] * (len(ranks) - config.candidates) + [2, 3][: 1 + self.depot]
         self.register_buffer("kind", nn.functional.one_hot(torch.tensor(kind)).float(), persistent=False)
         self.kind: Tensor
         plane = PLANE if config.raw else 0
@@ -151,8 +139,8 @@ class Policy(nn.Module):
         self.sharpness = nn.Parameter(torch.tensor(1.0))
         self.home = nn.Linear(config.width, 1) if self.depot else None
 
-    def look(self, graph: Graph, fragments: Fragments, rings: Rings | None = None) -> Ends:
-        """All there is to see of the partial solutions; ``rings`` are those of the construction."""
+    def look(self, graph: Graph, fragments: Fragments) -> Ends:
+        """All there is to see of the partial solutions."""
         batch, n, dim = graph.pos.shape
         if self.config.raw and dim != PLANE:
             raise Unsupported(f"found points in {dim} dimensions, expected {PLANE}; use an invariant model")
@@ -167,15 +155,10 @@ class Policy(nn.Module):
         node = (open_ > 0).flatten().nonzero().squeeze(1)
         alone, closed = open_.flatten()[node] == 2, gone.flatten()[node]
         load = fragments.load.to(device)
-        around = surroundings(graph.pos, open_ > 0, other, node, load if self.depot else None)
-        near, length = around.nearest(int(ranks[-1]) + 1)
+        near, length = nearest(graph.pos, open_ > 0, other, node, load if self.depot else None, int(ranks[-1]) + 1)
         valid = length.isfinite()
         unit = scale_of(length[:, :UNIT], valid[:, :UNIT])
         near, valid = near[:, ranks], valid[:, ranks]
-        if self.config.rings:
-            rings = rings or self.rings(graph)
-            far, there = rings.look(around, unit.unsqueeze(1) * self.radii.to(unit), open_ > 0, other, node)
-            near, valid = torch.cat([near, far], dim=1), torch.cat([valid, there], dim=1)
         near = torch.where(valid, near, node.unsqueeze(1))
         here = torch.arange(len(node), device=device)
         place = torch.zeros(batch * n, dtype=torch.int64, device=device)
@@ -214,7 +197,7 @@ class Policy(nn.Module):
         pair = torch.cat([own, its, ratio, flags, *forth], dim=-1)
         back = torch.cat([its, own, -ratio, flags.flip(-1), *reverse], dim=-1)[:, :k]
         left = (open_ > 0).sum(dim=1).to(dtype)[node // n]
-        tied = torch.where(alone, 0.0, torch.log1p(size[:, self.other].clamp(max=FARTHEST))).to(dtype)
+        tied = torch.where(alone, 0.0, torch.log1p(size[:, len(ranks)].clamp(max=FARTHEST))).to(dtype)
         x = torch.stack([single, tied, left / (left + 10)], dim=-1)
         if self.depot:
             # Every path counts once, whether one of its ends is left or both.
@@ -227,10 +210,6 @@ class Policy(nn.Module):
         length = (size + its_size)[:, :k].to(dtype)
         return Ends(node, partner, allowed, at, valid, x, way, pair, back, length)
 
-    def rings(self, graph: Graph) -> Rings:
-        """What :meth:`look` remembers from one round of a construction to the next."""
-        return Rings(graph.pos.shape[0] * graph.n, self.config.rings, graph.pos.device)
-
     def ambiguous(self, graph: Graph, fragments: Fragments) -> Tensor:
         """``[B]`` True where an end that is seen is as far away as one that is not, which no symmetry keeps."""
         batch, n, _ = graph.pos.shape
@@ -240,17 +219,13 @@ class Policy(nn.Module):
         node = ends.flatten().nonzero().squeeze(1)
         k, ranks = self.config.candidates, self.ranks.tolist()
         load = fragments.load.to(graph.pos.device) if self.depot else None
-        around = surroundings(graph.pos, ends, other, node, load)
-        _, length = around.nearest(ranks[-1] + 2)
+        _, length = nearest(graph.pos, ends, other, node, load, ranks[-1] + 2)
         tied = length[:, 1:].isfinite() & (length.diff(dim=1) <= TIE * length[:, 1:])
         seen = torch.zeros(length.shape[1], dtype=torch.bool, device=length.device)
         seen[ranks] = True
         rim = seen.diff().logical_or(torch.arange(1, len(seen), device=length.device) == k)
         found = torch.zeros(batch, dtype=torch.bool, device=length.device)
         found[node[(tied & rim).any(dim=1)] // n] = True
-        if self.config.rings:
-            unit = scale_of(length[:, :UNIT], length[:, :UNIT].isfinite())
-            found[node[around.doubtful(unit.unsqueeze(1) * self.radii.to(unit)).any(dim=1)] // n] = True
         return found
 
     def forward(self, ends: Ends) -> Tensor:
@@ -260,7 +235,8 @@ class Policy(nn.Module):
         edge = torch.cat([pair, self.kind.to(pair.dtype).expand(len(pair), -1, -1)], dim=-1)
         h = self.enter(ends.x)
         # The first vectors point along the path to its other end.
-        along = way[:, self.other] * ends.valid[:, self.other, None]
+        other = len(self.ranks)
+        along = way[:, other] * ends.valid[:, other, None]
         v = self.tied.unsqueeze(-1) * along.unsqueeze(1)
         for layer in self.layers:
             h, v = layer(h, v, ends.at, ends.valid, way, edge)

@@ -5,12 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from l2o.jit import njit
-from l2o.models.patch import TIE
 from l2o.problems.fragments import TOLERANCE
-from l2o.problems.instance import Bools, Floats, Ints
-
-CLOSE = 2 * TIE
-"""Relative difference of squared distances that rounding may bring."""
+from l2o.problems.instance import Floats, Ints
 
 LEAF = 16
 """Most points of a node that is not split."""
@@ -94,17 +90,6 @@ def _to_box(tree: Tree, i: int, node: int) -> float:
 
 
 @njit
-def _through_box(tree: Tree, i: int, node: int) -> float:
-    """Squared distance from point ``i`` to the furthest spot of the box of ``node``."""
-    points, low, high = tree.points, tree.low, tree.high
-    total = 0.0
-    for d in range(points.shape[1]):
-        gap = max(high[node, d] - points[i, d], points[i, d] - low[node, d])
-        total += gap * gap
-    return total
-
-
-@njit
 def _between(points: Floats, i: int, j: int) -> float:
     """Squared distance of two points."""
     total = 0.0
@@ -115,7 +100,7 @@ def _between(points: Floats, i: int, j: int) -> float:
 
 
 @njit
-def nearest(tree: Tree, stack: Ints, first: int, last: int, near: Ints, length: Floats) -> None:
+def seek(tree: Tree, stack: Ints, first: int, last: int, near: Ints, length: Floats) -> None:
     """For the points from ``first`` to ``last``, the nearest ones that each may be joined with, nearest first.
 
     Not the other end of its own path, and not those of paths that with its own exceed the capacity. They are put in
@@ -150,50 +135,3 @@ def nearest(tree: Tree, stack: Ints, first: int, last: int, near: Ints, length: 
                     length[i, slot], near[i, slot] = length[i, slot - 1], near[i, slot - 1]
                     slot -= 1
                 length[i, slot], near[i, slot] = distance, j
-
-
-@njit
-def beyond(tree: Tree, stack: Ints, first: int, last: int, radius: Floats, due: Bools, near: Ints, tied: Bools) -> None:
-    """For the points from ``first`` to ``last``, the nearest that is further than each of ``radius [m, r]``, squared.
-
-    Where it is ``due [m, r]``, it is put in ``near [m, r]``, -1 where there is none, and in ``tied [m, r]`` whether
-    rounding may have decided which it is. What they are loaded with does not matter.
-    """
-    points, other, begin, end = tree.points, tree.other, tree.begin, tree.end
-    for i in range(first, last):
-        for ring in range(radius.shape[1]):
-            if not due[i, ring]:
-                continue
-            bound = radius[i, ring]
-            best, found, even, rim = float("inf"), -1, False, False
-            # What the point before found is near the answer, which saves looking at what is further.
-            if i > first and near[i - 1, ring] >= 0 and near[i - 1, ring] != i and near[i - 1, ring] != other[i]:
-                distance = _between(points, i, near[i - 1, ring])
-                if distance > bound:
-                    best, found = distance, near[i - 1, ring]
-            height = 1
-            stack[0] = 0
-            while height > 0:
-                height -= 1
-                node = stack[height]
-                if _to_box(tree, i, node) > best * (1 + CLOSE):
-                    continue
-                if _through_box(tree, i, node) <= bound * (1 - CLOSE):
-                    continue
-                if end[node] - begin[node] > LEAF:
-                    stack[height], stack[height + 1] = 2 * node + 1, 2 * node + 2
-                    height += 2
-                    continue
-                for j in range(begin[node], end[node]):
-                    if j == i or j == other[i]:
-                        continue
-                    distance = _between(points, i, j)
-                    rim = rim or abs(distance - bound) <= CLOSE * bound
-                    if distance <= bound or distance > best * (1 + CLOSE) or j == found:
-                        continue
-                    if distance < best:
-                        even = best <= distance * (1 + CLOSE)
-                        best, found = distance, j
-                    else:
-                        even = True
-            near[i, ring], tied[i, ring] = found, even or rim

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import cast
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -12,15 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from l2o import problems
-from l2o.join import join
-from l2o.models import ends as ends_module
-from l2o.models.ends import Distances, Surroundings, Trees
-from l2o.models.fragments import Config, Policy
-from l2o.problems.base import Completes
-from l2o.problems.fragments import Fragments
+from l2o.models.ends import by_distances, by_trees
 
-KINDS = pytest.mark.parametrize("kind", [Distances, Trees])
+Find = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor | None, int], tuple[Tensor, Tensor]]
 
 
 class World:
@@ -38,8 +32,8 @@ class World:
         self.other = (other + torch.arange(batch).unsqueeze(1) * self.n).flatten()
         self.node = self.is_end.flatten().nonzero().squeeze(1)
 
-    def around(self, kind: type[Distances] | type[Trees], *, loads: bool = True) -> Surroundings:
-        return kind(self.pos, self.is_end, self.other, self.node, self.load if loads else None)
+    def nearest(self, find: Find, count: int, *, loads: bool) -> tuple[Tensor, Tensor]:
+        return find(self.pos, self.is_end, self.other, self.node, self.load if loads else None, count)
 
     def lengths(self, i: int, *, loads: bool) -> dict[int, float]:
         """From end ``i`` to each that it may see."""
@@ -59,14 +53,12 @@ def maps(n: int, dim: int, seed: int, *, grid: bool) -> Tensor:
     return torch.rand(2, n, dim, generator=generator, dtype=torch.float64)
 
 
-@KINDS
+@pytest.mark.parametrize("find", [by_distances, by_trees])
 @settings(deadline=None)
 @given(st.integers(3, 60), st.sampled_from([2, 3]), st.integers(0, 99), st.booleans(), st.booleans())
-def test_the_nearest_are_found(
-    kind: type[Distances] | type[Trees], n: int, dim: int, seed: int, grid: bool, loads: bool
-) -> None:
+def test_the_nearest_are_found(find: Find, n: int, dim: int, seed: int, grid: bool, loads: bool) -> None:
     world = World(maps(n, dim, seed, grid=grid), seed)
-    near, length = world.around(kind, loads=loads).nearest(7)
+    near, length = world.nearest(find, 7, loads=loads)
     for place, i in enumerate(world.node.tolist()):
         lengths = world.lengths(i, loads=loads)
         expected = sorted(lengths.values())[:7]
@@ -76,62 +68,13 @@ def test_the_nearest_are_found(
         assert len(set(near[place, : len(found)].tolist())) == len(found)
 
 
-@KINDS
-@settings(deadline=None)
-@given(st.integers(3, 60), st.sampled_from([2, 3]), st.integers(0, 99), st.booleans())
-def test_the_nearest_beyond_a_ring_is_found(
-    kind: type[Distances] | type[Trees], n: int, dim: int, seed: int, grid: bool
-) -> None:
-    world = World(maps(n, dim, seed, grid=grid), seed)
-    radius = torch.tensor([0.0, 0.3, 1.7]).double().expand(len(world.node), -1)
-    around = world.around(kind)
-    near, valid = around.beyond(radius, torch.ones_like(radius, dtype=torch.bool))
-    for place, i in enumerate(world.node.tolist()):
-        lengths = world.lengths(i, loads=False)
-        for ring, bound in enumerate(radius[place].tolist()):
-            further = [length for length in lengths.values() if length > bound]
-            assert bool(valid[place, ring]) == bool(further)
-            if further:
-                assert lengths[int(near[place, ring])] == pytest.approx(min(further), rel=1e-12)
-
-
-@KINDS
-def test_what_rounding_decides_is_noticed(kind: type[Distances] | type[Trees]) -> None:
-    # From the first: one at 1, two at 2, one at 3; they are no ends of one path.
-    pos = torch.tensor([[[0.0, 0], [9, 9], [1, 0], [2, 0], [0, 2], [-3, 0]]]).double()
-    world = World(pos, 0)
-    world.is_end[:] = True
-    world.node = torch.arange(6)
-    doubtful = world.around(kind).doubtful(torch.tensor([0.5, 1.5, 2.5, 1.0, 3.0 * (1 + 1e-9), 9.0]).expand(6, -1))
-    assert doubtful[0].tolist() == [False, True, False, True, True, False]
-
-
 def test_trees_of_many_equal_points_and_several_threads() -> None:
     pos = torch.zeros(1, 500, 2, dtype=torch.float64)
     pos[0, 250:] = torch.rand(250, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     world, threads = World(pos, 1), torch.get_num_threads()
     try:
         torch.set_num_threads(3)
-        _, length = world.around(Trees).nearest(20)
+        _, length = world.nearest(by_trees, 20, loads=True)
     finally:
         torch.set_num_threads(threads)
-    torch.testing.assert_close(length, world.around(Distances).nearest(20)[1])
-
-
-@pytest.mark.parametrize("large", [10, 1000])
-def test_what_is_remembered_is_what_is_found_anew(large: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ends_module, "LARGE", large)
-    torch.manual_seed(0)
-    policy = Policy(Config(width=16, message=8, vectors=3, depth=1, rings=3)).double()
-    problem = problems.find("tsp")
-    graph = problem.sample(torch.Generator().manual_seed(0), 2, 200, "clusters")
-    rings, rounds = policy.rings(graph), 0
-
-    def watch(_: int, fragments: Fragments) -> None:
-        nonlocal rounds
-        rounds += 1
-        remembered, anew = policy.look(graph, fragments, rings), policy.look(graph, fragments)
-        assert torch.equal(remembered.at, anew.at) and torch.equal(remembered.valid, anew.valid)
-
-    join(cast(Completes, problem), policy, graph, watch=watch)
-    assert rounds > 20
+    torch.testing.assert_close(length, world.nearest(by_distances, 20, loads=True)[1])

@@ -19,7 +19,7 @@ from l2o.problems.fragments import Fragments
 from l2o.problems.instance import Unsupported
 from l2o.verify import Joins, verify
 
-SMALL = Config(width=16, message=8, vectors=3, depth=2, candidates=6, context=2, reach=15, rings=2)
+SMALL = Config(width=16, message=8, vectors=3, depth=2, candidates=6, context=2, reach=15)
 
 
 @pytest.fixture(params=["tsp", "cvrp"])
@@ -196,5 +196,3 @@ def test_impossible_shapes_are_refused() -> None:
         Config(depth=0)
     with pytest.raises(ValueError, match="context is -1"):
         Config(context=-1)
-    with pytest.raises(ValueError, match="rings is -1"):
-        Config(rings=-1)
