@@ -110,6 +110,9 @@ class TSP:
         (tour,) = routes
         open_, other = fragments.open[row].tolist(), fragments.other[row].tolist()
         ends = [node for node in tour if open_[node] > 0]
+        if len(ends) == 2:
+            # One path: its ends are joined, and nothing is left to be decided.
+            return routes
         place = {node: i for i, node in enumerate(ends)}
         paths = np.array([(i, place[other[node]]) for i, node in enumerate(ends) if i <= place[other[node]]])
         instance = Instance.of_matrix("rest", self.name, graph.matrix(row, ends))
