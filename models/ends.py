@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
@@ -11,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from l2o.problems.fragments import TOLERANCE
-from l2o.problems.instance import Floats, Ints
 
 LARGE = 1000
 """Nodes above which the ends of an instance are put into a tree."""
@@ -60,7 +58,7 @@ def by_trees(
 ) -> tuple[Tensor, Tensor]:
     """:func:`nearest` by a tree for each instance: on the CPU, in double precision, by as many threads as torch has."""
     # numba takes a second to load, which smaller instances need not wait for.
-    from l2o.models.kernels_ends import Tree, seek
+    from l2o.models import kernels_ends
 
     batch, n, dim = pos.shape
     numbers = node.numpy()
@@ -68,19 +66,19 @@ def by_trees(
     rows = np.searchsorted(numbers, np.arange(batch + 1) * n).tolist()
     # All that follows is in the order of the trees, where what is near lies side by side.
     order = np.arange(len(node))
-    grown = [_grown(points, order, first, last) for first, last in pairwise(rows) if last > first]
+    boxes = [kernels_ends.boxes(points, order, first, last) for first, last in pairwise(rows) if last > first]
     # The depot is no end, though a path that has gone home is tied to it.
     place = np.full(batch * n, -1)
     place[numbers[order]] = np.arange(len(order))
     tied = place[other[node].numpy()[order]]
     loads = np.zeros(len(node)) if load is None else load.double().flatten()[node].numpy()[order]
     points = points[order]
-    trees = [Tree(points, tied, loads, *nodes) for nodes in grown]
+    trees = [kernels_ends.Tree(points, tied, loads, *nodes) for nodes in boxes]
     near, length = np.zeros((len(node), count), np.int64), np.full((len(node), count), np.inf)
 
-    def part(tree: Tree, first: int, last: int) -> None:
+    def part(tree: kernels_ends.Tree, first: int, last: int) -> None:
         stack = np.empty(2 * len(tree.begin).bit_length(), np.int64)
-        seek(tree, stack, first, last, near, length)
+        kernels_ends.nearest(tree, stack, first, last, near, length)
 
     threads = torch.get_num_threads()
     with ThreadPoolExecutor(threads) as pool:
@@ -94,16 +92,3 @@ def by_trees(
     back[order] = np.arange(len(order))
     found = torch.from_numpy(numbers[order[near]][back])
     return found, torch.from_numpy(np.sqrt(length[back])).to(pos.dtype)
-
-
-def _grown(points: Floats, order: Ints, first: int, last: int) -> tuple[Ints, Ints, Floats, Floats]:
-    """The tree of the ends from ``first`` to ``last``: ``begin``, ``end``, ``low`` and ``high``."""
-    from l2o.models.kernels_ends import LEAF, grow
-
-    depth = max(0, math.ceil(math.log2((last - first) / LEAF)))
-    size, dim = 2 ** (depth + 1) - 1, points.shape[1]
-    begin, end = np.zeros(size, np.int64), np.zeros(size, np.int64)
-    begin[0], end[0] = first, last
-    low, high = np.zeros((size, dim)), np.zeros((size, dim))
-    grow(points, order, begin, end, low, high)
-    return begin, end, low, high

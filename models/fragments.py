@@ -119,6 +119,8 @@ class Policy(nn.Module):
         self.register_buffer("ranks", ranks, persistent=False)
         self.ranks: Tensor
         kind = [0] * config.candidates + [1] * (len(ranks) - config.candidates) + [2, 3][: 1 + self.depot]
+        # The slot after all that are near.
+        self.other = len(ranks)
         self.register_buffer("kind", nn.functional.one_hot(torch.tensor(kind)).float(), persistent=False)
         self.kind: Tensor
         plane = PLANE if config.raw else 0
@@ -197,7 +199,7 @@ class Policy(nn.Module):
         pair = torch.cat([own, its, ratio, flags, *forth], dim=-1)
         back = torch.cat([its, own, -ratio, flags.flip(-1), *reverse], dim=-1)[:, :k]
         left = (open_ > 0).sum(dim=1).to(dtype)[node // n]
-        tied = torch.where(alone, 0.0, torch.log1p(size[:, len(ranks)].clamp(max=FARTHEST))).to(dtype)
+        tied = torch.where(alone, 0.0, torch.log1p(size[:, self.other].clamp(max=FARTHEST))).to(dtype)
         x = torch.stack([single, tied, left / (left + 10)], dim=-1)
         if self.depot:
             # Every path counts once, whether one of its ends is left or both.
@@ -235,8 +237,7 @@ class Policy(nn.Module):
         edge = torch.cat([pair, self.kind.to(pair.dtype).expand(len(pair), -1, -1)], dim=-1)
         h = self.enter(ends.x)
         # The first vectors point along the path to its other end.
-        other = len(self.ranks)
-        along = way[:, other] * ends.valid[:, other, None]
+        along = way[:, self.other] * ends.valid[:, self.other, None]
         v = self.tied.unsqueeze(-1) * along.unsqueeze(1)
         for layer in self.layers:
             h, v = layer(h, v, ends.at, ends.valid, way, edge)

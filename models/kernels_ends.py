@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
+
+import numpy as np
 
 from l2o.jit import njit
 from l2o.problems.fragments import TOLERANCE
@@ -27,6 +30,17 @@ class Tree(NamedTuple):
     low: Floats
     high: Floats
     """The box in which they lie."""
+
+
+def boxes(points: Floats, order: Ints, first: int, last: int) -> tuple[Ints, Ints, Floats, Floats]:
+    """``begin``, ``end``, ``low`` and ``high`` of a tree of the points ``order[first:last]``, which are ordered."""
+    depth = max(0, math.ceil(math.log2((last - first) / LEAF)))
+    size, dim = 2 ** (depth + 1) - 1, points.shape[1]
+    begin, end = np.zeros(size, np.int64), np.zeros(size, np.int64)
+    begin[0], end[0] = first, last
+    low, high = np.zeros((size, dim)), np.zeros((size, dim))
+    _grow(points, order, begin, end, low, high)
+    return begin, end, low, high
 
 
 @njit
@@ -55,7 +69,7 @@ def _halve(points: Floats, axis: int, order: Ints, begin: int, end: int) -> None
 
 
 @njit
-def grow(points: Floats, order: Ints, begin: Ints, end: Ints, low: Floats, high: Floats) -> None:
+def _grow(points: Floats, order: Ints, begin: Ints, end: Ints, low: Floats, high: Floats) -> None:
     """Fill the tree of ``points [m, dim]`` and say in ``order [m]`` how to put them; node 0 is told what it holds."""
     for node in range(len(begin)):
         if begin[node] == end[node]:
@@ -100,7 +114,7 @@ def _between(points: Floats, i: int, j: int) -> float:
 
 
 @njit
-def seek(tree: Tree, stack: Ints, first: int, last: int, near: Ints, length: Floats) -> None:
+def nearest(tree: Tree, stack: Ints, first: int, last: int, near: Ints, length: Floats) -> None:
     """For the points from ``first`` to ``last``, the nearest ones that each may be joined with, nearest first.
 
     Not the other end of its own path, and not those of paths that with its own exceed the capacity. They are put in
