@@ -137,7 +137,7 @@ class Measure(Callback):
         if module.progress() < min(1.0, ((len(self.points) + 1) / POINTS) ** 3):
             return
         policy = module.averaged.module
-        point = {"minutes": float(module.seconds) / 60, "instances": int(module.instances)}
+        point = {"minutes": module.seconds / 60, "instances": module.instances}
         point["one"] = gaps(self.problem, policy, self.graph, self.reference)
         point["best"] = gaps(self.problem, policy, self.graph, self.reference, count=STARTS)
         if self.augmented:

@@ -14,14 +14,15 @@ import torch
 from torch import Tensor
 
 from l2o.data import Batch
-from l2o.improve import complete
+from l2o.improve import complete, warm_up
 from l2o.join import Joined, join
 from l2o.learner import Learner
-from l2o.models.fragments import Policy
+from l2o.models.fragments import Ends, Policy
 from l2o.problems.base import Completes, Graph, Problem
 from l2o.problems.fragments import Fragments
 from l2o.problems.instance import Instance, Ints, Routes
 from l2o.recipe import Recipe
+from l2o.workers import Workers
 
 SHARES = (0.1, 0.2, 0.4)
 """Of the joins left, how many a round makes while learning, so that the policy knows what any of them leads to."""
@@ -38,6 +39,16 @@ class Completion(Learner):
         super().__init__(problem, recipe)
         self.completes = cast(Completes, problem)
         self.policy: Policy
+        self.workers = Workers(1)
+
+    def on_fit_start(self) -> None:
+        """Local search shares the cores out; elsewhere torch does."""
+        warm_up(self.problem.name)
+        self.workers = Workers(torch.get_num_threads())
+
+    def on_fit_end(self) -> None:
+        """No more searches."""
+        self.workers.close()
 
     def training_step(self, batch: Batch, number: int) -> None:
         """One batch of instances, each met in several rounds of its construction."""
@@ -46,13 +57,15 @@ class Completion(Learner):
         fragments, made = self.play(batch.graph, generator)
         met = len(fragments.open)
         graph = batch.graph.at(torch.arange(met, device=self.device) % len(batch.graph.pos))
-        completions = self.completed(graph, fragments, made.routes, batch.seed)
-        partners = neighbours(fragments, completions, self.completes.depot)
+        partners = self.partners(graph, fragments, made.routes, batch.seed)
         # Equally many in all processes, so not more than there are instances.
         steps = min(improvement.steps, len(batch.graph.pos))
+        ends, right = self.lessons(graph, fragments, partners, steps)
+        owner = torch.arange(met).repeat_interleave((fragments.open > 0).sum(dim=1))
         for _ in range(improvement.passes):
             for part in torch.randperm(met, generator=generator).tensor_split(steps):
-                self.take_step(self.error(graph.at(part), fragments.at(part), partners[part]))
+                rows = torch.isin(owner, part).nonzero().squeeze(1).to(self.device)
+                self.take_step(self.error(ends[rows], right[rows]))
         self.count(int((fragments.open > 0).sum()), batch)
         self.log("cost", made.cost.mean(), prog_bar=True)
 
@@ -76,30 +89,41 @@ class Completion(Learner):
         assert made is not None
         return Fragments.cat(met), made
 
-    def completed(self, graph: Graph, fragments: Fragments, routes: list[Routes], seed: int) -> list[Routes]:
-        """The best completion of each partial solution; ``routes`` are what the policy made of them.
+    def partners(self, graph: Graph, fragments: Fragments, routes: list[Routes], seed: int) -> Tensor:
+        """``[S, n, 2]`` neighbours of each node in the best completion of each partial solution.
 
-        A completion also completes what was met before it, and the search for a better one begins there.
+        ``routes`` are what the policy made of them. See :func:`neighbours`.
         """
-        kicks = self.recipe.improvement.kicks
+        cpu, kicks = graph.to("cpu"), self.recipe.improvement.kicks
+        states = torch.arange(len(cpu.pos)).view(-1, len(routes))
+        parts = [states[:, r] for r in torch.arange(len(routes)).tensor_split(min(len(routes), 4 * self.workers.count))]
+        tasks = []
+        for part in parts:
+            own, met = [routes[row] for row in part[0]], part.flatten()
+            tasks.append((self.completes, cpu.at(met), fragments.at(met), own, seed, kicks))
+        result = torch.empty(*fragments.open.shape, 2, dtype=torch.int64)
+        for part, found in zip(parts, self.workers.map(completed, tasks), strict=True):
+            result[part.flatten()] = found
+        return result
 
-        def search(instance: Instance, paths: Ints, routes: Routes) -> Routes:
-            return complete(instance, paths, routes, seed=seed, iterations=math.ceil(kicks * instance.n))
+    def lessons(self, graph: Graph, fragments: Fragments, partners: Tensor, parts: int) -> tuple[Ends, Tensor]:
+        """What there is to see of the partial solutions, and which joins are right, ``[N, k]``.
 
-        cpu, routes = graph.to("cpu"), list(routes)
-        found = []
-        for number in reversed(range(len(cpu.pos))):
-            row = number % len(routes)
-            routes[row] = self.completes.completed(cpu, number, fragments, routes[row], search)
-            found.append(routes[row])
-        return found[::-1]
+        They are looked at in so many parts, which bounds the memory.
+        """
+        every, right = [], []
+        for part in torch.arange(len(partners)).tensor_split(parts):
+            ends = self.policy.look(graph.at(part.to(self.device)), fragments.at(part))
+            start = torch.arange(len(part)).view(-1, 1, 1) * graph.n
+            numbers = (
+                torch.where(partners[part] < 0, -1, partners[part] + start).flatten(0, 1).to(self.device)[ends.node]
+            )
+            every.append(ends)
+            right.append((ends.partner.unsqueeze(-1) == numbers.unsqueeze(1)).any(dim=-1))
+        return Ends.cat(every), torch.cat(right)
 
-    def error(self, graph: Graph, fragments: Fragments, partners: Tensor) -> Tensor:
+    def error(self, ends: Ends, right: Tensor) -> Tensor:
         """Cross-entropy of the joins that could be made, summed over those of an end, in the mean over the ends."""
-        ends = self.policy.look(graph, fragments)
-        start = torch.arange(len(partners)).view(-1, 1, 1) * graph.n
-        partners = torch.where(partners < 0, -1, partners + start).flatten(0, 1).to(self.device)[ends.node]
-        right = (ends.partner.unsqueeze(-1) == partners.unsqueeze(1)).any(dim=-1)
         with self.autocast():
             logits = self.policy(ends).float()
         error = torch.nn.functional.binary_cross_entropy_with_logits(
@@ -112,6 +136,26 @@ class Completion(Learner):
         made = join(self.completes, cast(Policy, self.averaged.module), graph)
         assert made is not None
         return made.cost
+
+
+def completed(
+    problem: Completes, graph: Graph, fragments: Fragments, routes: list[Routes], seed: int, kicks: float
+) -> Tensor:
+    """``[S, n, 2]`` neighbours of each node in the best completions found, those met in one round after those before.
+
+    A completion also completes what was met before it, and the search for a better one begins there, the first of them
+    with ``routes``. It makes ``kicks`` changes for each end. See :func:`neighbours`.
+    """
+
+    def search(instance: Instance, paths: Ints, routes: Routes) -> Routes:
+        return complete(instance, paths, routes, seed=seed, iterations=math.ceil(kicks * instance.n))
+
+    routes, found = list(routes), []
+    for number in reversed(range(len(graph.pos))):
+        row = number % len(routes)
+        routes[row] = problem.completed(graph, number, fragments, routes[row], search)
+        found.append(routes[row])
+    return neighbours(fragments, found[::-1], problem.depot)
 
 
 def neighbours(fragments: Fragments, solutions: list[Routes], depot: bool) -> Tensor:

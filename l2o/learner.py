@@ -11,7 +11,7 @@ import lightning
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from l2o import models
 from l2o.construct import construct
@@ -20,6 +20,9 @@ from l2o.models.base import Policy, View
 from l2o.problems.base import Graph, Problem
 from l2o.recipe import Recipe
 from l2o.validation import ValidationSet
+
+SPENT = ("decisions", "instances", "seconds", "skipped")
+"""What a learner counts."""
 
 
 class Learner(lightning.LightningModule):
@@ -41,23 +44,17 @@ class Learner(lightning.LightningModule):
         self.policy: Any = model.Policy(recipe.model, features=problem.features, moves=problem.moves)
         decay = recipe.optimizer.average
         self.averaged = AveragedModel(self.policy, multi_avg_fn=_moving_average(decay)).requires_grad_(False)
-        self.register_buffer("decisions", torch.zeros((), dtype=torch.int64))
-        self.register_buffer("instances", torch.zeros((), dtype=torch.int64))
-        self.register_buffer("seconds", torch.zeros((), dtype=torch.float64))
-        self.register_buffer("skipped", torch.zeros((), dtype=torch.int64))
-        self.decisions: Tensor
-        self.instances: Tensor
-        self.seconds: Tensor
-        self.skipped: Tensor
+        self.decisions = self.instances = self.skipped = 0
+        self.seconds = 0.0
         self._since: float | None = None
 
     def progress(self) -> float:
         """Share of the budget that is spent, 0 to 1."""
         budget = self.recipe.budget
         spent = max(
-            float(self.seconds) / 60 / budget.minutes,
-            float(self.decisions) / budget.decisions,
-            float(self.instances) / budget.instances,
+            self.seconds / 60 / budget.minutes,
+            self.decisions / budget.decisions,
+            self.instances / budget.instances,
         )
         return min(1.0, spent)
 
@@ -172,6 +169,15 @@ class Learner(lightning.LightningModule):
             self.policy.parameters(), lr=self.rate(), weight_decay=optimizer.weight_decay, betas=(0.9, 0.99)
         )
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """What is spent."""
+        checkpoint["spent"] = {key: getattr(self, key) for key in SPENT}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on from there."""
+        for key, value in checkpoint["spent"].items():
+            setattr(self, key, value)
+
     def transfer_batch_to_device(
         self, batch: Batch | ValidationSet, device: torch.device, dataloader_idx: int
     ) -> Batch | ValidationSet:
@@ -186,10 +192,8 @@ class Learner(lightning.LightningModule):
 def _moving_average(decay: float) -> Any:
     """Exponential average that forgets the random start: the decay rises as ``(1 + steps) / (10 + steps)``."""
 
-    @torch.no_grad()
     def update(averaged: list[Tensor], current: list[Tensor], steps: Tensor) -> None:
-        weight = 1 - min(decay, float((1 + steps) / (10 + steps)))
-        for a, c in zip(averaged, current, strict=True):
-            a.lerp_(c, weight)
+        now = float((1 + steps) / (10 + steps))
+        get_ema_multi_avg_fn(min(decay, now))(averaged, current, steps)  # type: ignore[no-untyped-call]
 
     return update

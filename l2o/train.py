@@ -77,7 +77,7 @@ def train(
     problem = problems.find(recipe.problem)
     module = LEARNERS[recipe.method](problem, recipe)
     before = begin_with(module, recipe.weights) if recipe.weights else None
-    if recipe.compile and device == "cpu" and _compiler():
+    if recipe.compile and _compiler():
         module.policy.compile(dynamic=module.dynamic)
     data = RandomInstances(problem, recipe.data, recipe.seed)
     interrupt = Interrupt()
@@ -167,11 +167,11 @@ class Keeper(Callback):
         measured = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("gap/")}
         gaps = {k: round(v, 3) for k, v in measured.items() if math.isfinite(v)}
         point = {
-            "minutes": round(float(module.seconds) / 60, 2),
-            "instances": int(module.instances),
-            "decisions": int(module.decisions),
+            "minutes": round(module.seconds / 60, 2),
+            "instances": module.instances,
+            "decisions": module.decisions,
             "steps": int(module.averaged.n_averaged),
-            "skipped": int(module.skipped),
+            "skipped": module.skipped,
             **gaps,
         }
         self.curve = [p for p in self.curve if p["steps"] < point["steps"]] + [point]
@@ -218,11 +218,11 @@ class Progress(Callback):
         self.shown = now
         metrics = trainer.callback_metrics
         gaps = " ".join(f"{k[4:]} {float(v):.2f}%" for k, v in metrics.items() if k.startswith("gap/"))
-        seconds, progress = float(module.seconds), module.progress()
+        seconds, progress = module.seconds, module.progress()
         line = f"{progress:6.1%}  cost {float(metrics['cost']):.4f}"
         if seconds > 0:
             remaining = seconds / progress * (1 - progress)
-            line += f"  {float(module.decisions) / seconds:,.0f} decisions/s  {remaining / 60:.1f} min left  {gaps}"
+            line += f"  {module.decisions / seconds:,.0f} decisions/s  {remaining / 60:.1f} min left  {gaps}"
         print(
             f"\r\033[K{line}" if self.terminal else line, end="" if self.terminal else "\n", file=sys.stderr, flush=True
         )

@@ -98,6 +98,13 @@ class Ends:
     def __len__(self) -> int:
         return len(self.node)
 
+    def __getitem__(self, rows: Tensor) -> Ends:
+        """Those of some instances, ``rows [M]``, with all their neighbours."""
+        some = {f.name: getattr(self, f.name)[rows] for f in fields(self)}
+        place = torch.zeros(len(self), dtype=torch.int64, device=rows.device)
+        place[rows] = torch.arange(len(rows), device=rows.device)
+        return Ends(**some | {"at": place[some["at"]]})
+
     @classmethod
     def cat(cls, parts: list[Ends]) -> Ends:
         """One graph of several; their nodes keep their numbers."""

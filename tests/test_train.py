@@ -390,7 +390,7 @@ def test_rate_warms_up_and_ends_at_zero() -> None:
     module = Reinforce(problems.find("tsp"), recipe(budget={"decisions": 100}, optimizer={"rate": 1.0, "warmup": 1}))
     rates = []
     for spent in (0, 25, 50, 100, 200):
-        module.decisions.fill_(spent)
+        module.decisions = spent
         rates.append(module.rate())
     assert rates == pytest.approx([1, (1 + math.cos(math.pi / 4)) / 2, 0.5, 0, 0])
 
