@@ -38,7 +38,7 @@ n, seconds, device, threads, wide = int(sys.argv[1]), float(sys.argv[2]), sys.ar
 torch.set_num_threads(threads)
 env = TSPEnv(generator_params={"num_loc": n})
 batch = max(1, 4096 * wide // (n * n))
-model = POMO(env, batch_size=batch, train_data_size=10**7, val_data_size=1, num_augment=1)
+model = POMO(env, batch_size=batch, train_data_size=10**6, val_data_size=1, num_augment=1)
 
 class Clock(lightning.Callback):
     def on_train_start(self, *_):
