@@ -17,16 +17,17 @@ _Result = TypeVar("_Result")
 
 
 class Workers:
-    """``count`` processes of one thread each, begun when they are first wanted; none for a count of 1.
+    """``count`` processes of one thread each; none for a count of 1.
 
     They leave Ctrl-C and SIGTERM to the process that they work for, and end with it, however it ends.
     """
 
     def __init__(self, count: int) -> None:
         self.count = count
-        # Forked processes could use neither a GPU that this one uses nor locks that its threads hold.
-        context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(count, context, _begin) if count > 1 else None
+        self._pool = ProcessPoolExecutor(count, initializer=_begin) if count > 1 else None
+        if self._pool is not None:
+            # Where processes are forked, better now than when more threads hold locks.
+            self._pool.submit(os.getpid).result()
 
     def map(self, function: Callable[..., _Result], arguments: Iterable[tuple[Any, ...]]) -> list[_Result]:
         """``function``, one of a module, of each of the ``arguments``, which are copied."""

@@ -23,6 +23,7 @@ from l2o.problems.fragments import Fragments
 from l2o.problems.instance import Instance, Ints, Routes
 from l2o.recipe import InvalidRecipe, from_dict
 from l2o.train import train
+from l2o.workers import Workers
 
 SMALL: dict[str, Any] = {
     "method": "completion",
@@ -130,6 +131,25 @@ def test_a_solution_that_is_ready_is_its_own_completion(name: str) -> None:
     # Of a tour, one path remains, whose ends are joined without asking.
     assert int(rounds[-1].open.sum()) == (0 if completes.depot else 2)
     assert completes.completed(graph, 0, rounds[-1], made.routes[0], search) == made.routes[0]
+
+
+@pytest.mark.parametrize("name", ["tsp", "cvrp"])
+def test_processes_find_what_one_finds(name: str) -> None:
+    problem = problems.find(name)
+    module = completion.Completion(problem, from_dict(SMALL | {"problem": name}))
+    graph = problem.sample(torch.Generator().manual_seed(3), 5, 15, "clusters")
+    fragments, made = module.play(graph, torch.Generator().manual_seed(4))
+    several = graph.at(torch.arange(len(fragments.open)) % 5)
+    found = []
+    for count in (1, 3):
+        module.workers = Workers(count)
+        found.append(module.partners(several, fragments, made.routes, 7))
+        module.workers.close()
+    assert torch.equal(*found)
+    # Whose neighbour a node is, that is its neighbour; the depot has more than two.
+    for around in found[0].tolist():
+        ways = [(a, b) for a, both in enumerate(around) for b in both if name == "tsp" or (a > 0 and b > 0)]
+        assert sorted(ways) == sorted((b, a) for a, b in ways)
 
 
 def edges(routes: Routes, depot: bool) -> list[set[int]]:
