@@ -318,10 +318,10 @@ def test_an_interrupted_run_saves_its_state_and_goes_on(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 130 and "continue with --resume" in said
-    before = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["state_dict"]["decisions"]
+    before = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["spent"]["decisions"]
     assert before > 0
-    train(recipe(budget={"decisions": int(before) + 500}), tmp_path / "run", resume=True, quiet=True)
-    assert checkpoint.load(str(tmp_path / "run")).record["decisions"] >= int(before) + 500
+    train(recipe(budget={"decisions": before + 500}), tmp_path / "run", resume=True, quiet=True)
+    assert checkpoint.load(str(tmp_path / "run")).record["decisions"] >= before + 500
 
 
 def test_two_processes_equal_one_with_the_joined_batch(tmp_path: Path) -> None:
