@@ -118,6 +118,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.arm:
         ours(options.arm, options.n, options.seconds, options.device, options.threads, options.wide)
+        return
     shared = [str(options.n), str(options.seconds), options.device, str(options.threads), str(options.wide)]
     flags = [
         word
