@@ -1,6 +1,6 @@
 """The fixed validation set: random instances from fixed seeds, with reference costs that ship with the package.
 
-It holds a size and a distribution that no shipped recipe trains on. Reference costs are the best that
+It holds a size and a distribution that most shipped recipes do not train on. Reference costs are the best that
 ``benchmarks/validation_references.py`` found; ``validation.json`` says how.
 """
 
