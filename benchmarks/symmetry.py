@@ -171,7 +171,7 @@ def run(problem: str, arm: str, rate: float, seed: int, minutes: float) -> None:
         "improvement": {"kicks": KICKS[problem]},
         "optimizer": {"rate": rate},
         "budget": {"minutes": minutes},
-        "validation": {"every": 1e6},
+        "validation": {"every": 1e6, "most": NODES},
     }
     for more in ARMS[arm]:
         settings = {key: merged(settings.get(key), more.get(key)) for key in settings | more}

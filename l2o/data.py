@@ -6,6 +6,7 @@ stream, and several processes share one batch by each taking its part.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
@@ -106,9 +107,10 @@ class Stream(IterableDataset[Batch]):
 class RandomInstances(lightning.LightningDataModule):
     """The stream for training and the fixed sets for validation."""
 
-    def __init__(self, problem: Problem, data: Data, seed: int) -> None:
+    def __init__(self, problem: Problem, data: Data, seed: int, *, most: float = math.inf) -> None:
+        """``most``: nodes of the largest maps to validate on."""
         super().__init__()
-        self.problem, self.data, self.seed = problem, data, seed
+        self.problem, self.data, self.seed, self.most = problem, data, seed, most
         self.begin = 0
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -126,7 +128,8 @@ class RandomInstances(lightning.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[ValidationSet]:
         """The fixed sets, one a batch."""
-        return DataLoader(cast(Dataset[ValidationSet], validation_sets(self.problem)), batch_size=None)
+        sets = validation_sets(self.problem, most=self.most)
+        return DataLoader(cast(Dataset[ValidationSet], sets), batch_size=None)
 
     def state_dict(self) -> dict[str, int]:
         """How many batches were taken, for resuming."""

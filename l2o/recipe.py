@@ -120,6 +120,8 @@ class Validation:
     """Minutes."""
     checkpoint: float = 2.0
     """Minutes between checkpoints to resume from."""
+    most: int = 1000
+    """Nodes (customers) of the largest maps that are measured."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         from l2o.problems.maps import MAPS
+        from l2o.validation import SETS
 
         def require(condition: bool, message: str) -> None:
             if not condition:
@@ -208,6 +211,11 @@ class Recipe:
         )
         require(self.validation.every > 0, f"validation.every is {self.validation.every}; it must be positive")
         require(self.validation.checkpoint > 0, "validation.checkpoint must be positive")
+        least = min(n for _, n, _ in SETS)
+        require(
+            self.validation.most >= least,
+            f"validation.most is {self.validation.most}; it must be at least {least}, the smallest maps there are",
+        )
 
 
 def load(path: str | Path, overrides: list[str] | None = None) -> Recipe:

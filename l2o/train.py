@@ -79,7 +79,7 @@ def train(
     before = begin_with(module, recipe.weights) if recipe.weights else None
     if recipe.compile and _compiler():
         module.policy.compile(dynamic=module.dynamic)
-    data = RandomInstances(problem, recipe.data, recipe.seed)
+    data = RandomInstances(problem, recipe.data, recipe.seed, most=recipe.validation.most)
     interrupt = Interrupt()
     trainer = lightning.Trainer(
         accelerator="gpu" if device.startswith("cuda") else device,

@@ -7,6 +7,7 @@ It holds a size and a distribution that most shipped recipes do not train on. Re
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,12 +47,14 @@ class ValidationSet:
         return ValidationSet(self.name, self.graph.to(device), self.reference.to(device))
 
 
-def validation_sets(problem: Problem) -> list[ValidationSet]:
-    """All sets of the problem; the same on every machine."""
+def validation_sets(problem: Problem, *, most: float = math.inf) -> list[ValidationSet]:
+    """The sets of the problem with maps of at most ``most`` nodes (customers); the same on every machine."""
     references = json.loads(REFERENCES.read_text(encoding="utf-8")) if REFERENCES.exists() else {}
     known = references.get(problem.name, {}).get("costs", {})
     sets = []
     for number, (distribution, n, count) in enumerate(SETS):
+        if n > most:
+            continue
         name = f"{distribution}-{n}"
         graph = problem.sample(torch.Generator().manual_seed(20_000 + number), count, n, distribution)
         reference = torch.tensor(known.get(name, [float("nan")] * count), dtype=torch.float64)

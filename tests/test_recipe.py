@@ -53,6 +53,7 @@ def test_recipes_of_the_project_are_valid(path: Path) -> None:
         (MINIMAL, ["data.starts=1"], "data.starts is 1"),
         (MINIMAL, ["objective.keep=0"], "objective.keep is 0.0"),
         (MINIMAL, ["budget.minutes=0"], "budget.minutes is 0.0; it must be positive"),
+        (MINIMAL, ["validation.most=20"], "validation.most is 20; it must be at least 50"),
         (MINIMAL, ["problem.x=1"], "'problem' is a value, not a table"),
         ('problem = "tsp"\n', [], "budget: give one of"),
         ("problem = \n", [], "not TOML"),

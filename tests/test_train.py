@@ -395,6 +395,13 @@ def test_rate_warms_up_and_ends_at_zero() -> None:
     assert rates == pytest.approx([1, (1 + math.cos(math.pi / 4)) / 2, 0.5, 0, 0])
 
 
+def test_maps_larger_than_asked_for_are_not_measured(tmp_path: Path) -> None:
+    folder = train(recipe(validation={"most": 9}), tmp_path / "run", quiet=True)
+    (log,) = folder.glob("csv/*/metrics.csv")
+    (head, *_) = csv.reader(log.read_text().splitlines())
+    assert [key for key in head if key.startswith("gap/")] == ["gap/uniform-8"]
+
+
 def test_validation_references_are_complete_and_plausible(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     for name in problems.names():
