@@ -74,7 +74,8 @@ KICKS = {"tsp": 0.3, "cvrp": 5.0}
 """Of local search, for each node left, that completes what joins have begun."""
 LONG = {"tsp": 60, "cvrp": 600}
 """Kicks of the searches that give the references, for each node."""
-RATES = (5e-4, 1e-3, 2e-3)
+RATES = {"walks": (5e-4, 1e-3, 2e-3), "joins": (2e-3, 4e-3, 8e-3)}
+"""To begin with; more are tried where the best is the largest or the least."""
 NODES, MAPS_MEASURED, POINTS = 50, 64, 10
 TARGETS = (5.0, 3.0, 2.0)
 
@@ -201,7 +202,7 @@ def launch(problem: str, arm: str, rate: float, seed: int, minutes: float) -> li
 
 def best_rate(problem: str, arm: str, minutes: float) -> float:
     """The learning rate with which the arm ends lowest with the first seed; neither the largest nor the least tried."""
-    rates = sorted(RATES)
+    rates = sorted(RATES[arm.partition(",")[0]])
     while True:
         best = min(rates, key=lambda rate: launch(problem, arm, rate, 0, minutes)[-1]["one"])
         if rates[0] < best < rates[-1]:
