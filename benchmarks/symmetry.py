@@ -228,18 +228,22 @@ def plot(curves: dict[str, list[list[dict[str, float]]]], key: str, axis: str, p
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=(9, 4.5), layout="constrained")
+    axes.set(xlabel=axis, ylabel="gap, %", yscale="log", xscale="log" if axis == "instances" else "linear")
     for arm, runs in curves.items():
         if not all(key in point for curve in runs for point in curve):
             continue
         length = min(map(len, runs))
         along = [statistics.median(curve[i][axis] for curve in runs) for i in range(length)]
         low, middle, high = zip(*(quartiles([curve[i][key] for curve in runs]) for i in range(length)), strict=True)
-        (line,) = axes.plot(along, middle, label=arm)
+        (line,) = axes.plot(along, middle, label=arm, linestyle="--" if arm.startswith("joins") else "-")
         axes.fill_between(along, low, high, alpha=0.2, color=line.get_color())
-    axes.set(xlabel=axis, ylabel="gap, %", yscale="log", xscale="log" if axis == "instances" else "linear")
-    axes.grid(alpha=0.3, which="both")
-    axes.legend()
+    axes.set_yticks([0.5, 1, 2, 5, 10, 20, 50, 100, 200])
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.minorticks_off()
+    axes.xaxis.set_major_formatter("{x:,g}")
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside right upper")
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
 
