@@ -117,7 +117,8 @@ def built(problem: Problem, policy: Any, graph: Graph, count: int) -> Tensor:
 @torch.no_grad()
 def gaps(problem: Problem, policy: Any, graph: Graph, reference: Tensor, *, count: int = 1, copies: int = 1) -> float:
     """Mean percent above ``reference [B]`` of the best of ``count`` constructions of each of so many turned copies."""
-    turned = [Graph(graph.pos @ turn, graph.demand) for turn in EIGHT[:copies]]
+    # Maps in three dimensions are not turned: the first of the eight is the map itself.
+    turned = [graph, *(Graph(graph.pos @ turn, graph.demand) for turn in EIGHT[1:copies])]
     best = torch.cat([built(problem, policy, seen, count) for seen in turned], dim=1).amin(dim=1)
     return float(((best / reference - 1) * 100).mean())
 
