@@ -1,8 +1,8 @@
 """How do policies trained on uniform maps of 50 nodes do on other maps? The arms of ``symmetry.py``, once trained.
 
-``python benchmarks/robustness.py [--problem tsp] [--minutes 10] [--seeds 5] [--arm NAME]...`` takes the runs that
-``symmetry.py`` with the same settings has left and prints a table in Markdown: greedy gaps in percent, the median over
-the seeds.
+``python benchmarks/robustness.py [--minutes 4] [--seeds 3] [--side-by-side 2] [--arm NAME]...`` trains what
+``symmetry.py`` has not left yet, each arm with the learning rate that was best there, and prints a table in Markdown:
+greedy gaps in percent, the median over the seeds.
 """
 
 from __future__ import annotations
@@ -11,16 +11,29 @@ import argparse
 import math
 import statistics
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from symmetry import ARMS, NODES, best_rate, folder_of, gaps, references
+from symmetry import ARMS, NODES, gaps, launch, references
 from torch import Tensor
 
 from l2o import checkpoint, problems
 from l2o.problems.base import Graph, Problem
 from l2o.problems.instance import Unsupported
 
+RATES = {
+    "walks, invariant": 2e-3,
+    "walks, raw coordinates": 4e-3,
+    "walks, raw, turned maps": 1e-3,
+    "walks, EGNN encoded once": 2e-3,
+    "walks, attention model": 5e-4,
+    "joins, invariant": 4e-3,
+    "joins, raw coordinates": 4e-3,
+    "joins, raw, turned maps": 4e-3,
+}
+"""Found by ``symmetry.py --minutes 4`` for tours, see ``docs/symmetry.md``."""
 ANGLE = math.radians(30)
 TURN = torch.tensor([[math.cos(ANGLE), math.sin(ANGLE)], [-math.sin(ANGLE), math.cos(ANGLE)]], dtype=torch.float64)
 
@@ -68,28 +81,30 @@ MAPS = (
 def main() -> None:
     """Measure and print, one row for each kind of map."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--problem", default="tsp")
-    parser.add_argument("--minutes", type=float, default=10)
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--minutes", type=float, default=4)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--side-by-side", type=int, default=2)
     parser.add_argument("--arm", action="append", choices=list(ARMS), help="repeatable; default: all")
     options = parser.parse_args()
-    problem = problems.find(options.problem)
-    arms = options.arm or list(ARMS)
-    rates = {arm: best_rate(problem.name, arm, options.minutes) for arm in arms}
+    problem, arms, seeds = problems.find("tsp"), options.arm or list(ARMS), range(options.seeds)
+
+    def trained(arm: str, seed: int) -> Any:
+        return checkpoint.load(str(launch("tsp", arm, RATES[arm], seed, options.minutes, measured=False))).policy
+
+    with ThreadPoolExecutor(options.side_by_side) as pool:
+        training = {arm: [pool.submit(trained, arm, seed) for seed in seeds] for arm in arms}
+    policies = {arm: [one.result() for one in training[arm]] for arm in arms}
     print("| maps | " + " | ".join(arms) + " |\n" + "|---" * (1 + len(arms)) + "|")
     for maps in MAPS:
         graph = maps.graph(problem)
         reference = references(problem, graph)
         cells = []
         for arm in arms:
-            found = []
-            for seed in range(options.seeds):
-                folder = folder_of(problem.name, arm, rates[arm], seed, options.minutes)
-                try:
-                    found.append(gaps(problem, checkpoint.load(str(folder)).policy, graph, reference))
-                except Unsupported:
-                    break
-            cells.append(f"{statistics.median(found):.2f}" if found else "not possible")
+            try:
+                found = [gaps(problem, policy, graph, reference) for policy in policies[arm]]
+                cells.append(f"{statistics.median(found):.2f}")
+            except Unsupported:
+                cells.append("not possible")
         print(f"| {maps.name} | " + " | ".join(cells) + " |", flush=True)
 
 

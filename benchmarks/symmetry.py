@@ -80,6 +80,10 @@ NODES, MAPS_MEASURED, POINTS = 50, 64, 10
 TARGETS = (5.0, 3.0, 2.0)
 
 
+ALONG = {"tsp": ("one", "best"), "cvrp": ("one",)}
+"""What is measured along the curve; all else at its end alone, as many routes take minutes."""
+
+
 def references(problem: Problem, graph: Graph) -> Tensor:
     """``[B]`` costs of long local searches: of 50 nodes, all but a few tours are optimal, routes 0.3 % too long."""
     costs, kicks = [], LONG[problem.name] * graph.n
@@ -88,6 +92,18 @@ def references(problem: Problem, graph: Graph) -> Tensor:
         routes = improve(instance, nearest_neighbour(instance), deadline=math.inf, seed=0, iterations=kicks)
         costs.append(problem.cost(instance, routes))
     return torch.tensor(costs, dtype=torch.float64)
+
+
+def kept_references(problem: Problem, graph: Graph) -> Tensor:
+    """The same, searched for once for all runs."""
+    path = RESULTS / f"references-{problem.name}-{LONG[problem.name]}.json"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Two runs may begin at once: what one has half written must not be read by the other.
+        unready = path.with_suffix(f".{os.getpid()}")
+        unready.write_text(json.dumps(references(problem, graph).tolist()))
+        unready.replace(path)
+    return torch.tensor(json.loads(path.read_text()), dtype=torch.float64)
 
 
 EIGHT = [
@@ -123,13 +139,17 @@ def gaps(problem: Problem, policy: Any, graph: Graph, reference: Tensor, *, coun
     return float(((best / reference - 1) * 100).mean())
 
 
+KINDS: dict[str, dict[str, int]] = {"one": {}, "best": {"count": STARTS}, "eight": {"copies": 8}}
+"""What is measured, and what it asks of ``gaps``."""
+
+
 class Measure(Callback):
     """Gaps of the averaged weights, at times that are the denser the earlier, written to ``curve.json``."""
 
     def __init__(self, problem: Problem, folder: Path, *, augmented: bool) -> None:
         self.problem, self.folder, self.augmented = problem, folder, augmented
         self.graph = problem.sample(torch.Generator().manual_seed(31_000), MAPS_MEASURED, NODES, "uniform")
-        self.reference = references(problem, self.graph)
+        self.reference = kept_references(problem, self.graph)
         self.points: list[dict[str, float]] = []
 
     def on_fit_start(self, trainer: Any, module: Any) -> None:
@@ -143,11 +163,10 @@ class Measure(Callback):
             return
         policy = module.averaged.module
         point = {"minutes": module.seconds / 60, "instances": module.instances}
-        point["one"] = gaps(self.problem, policy, self.graph, self.reference)
-        point["best"] = gaps(self.problem, policy, self.graph, self.reference, count=STARTS)
-        if self.augmented and module.progress() >= 1:
-            # Eight times the work, and of no curve.
-            point["eight"] = gaps(self.problem, policy, self.graph, self.reference, copies=8)
+        ends = module.progress() >= 1
+        for key, more in KINDS.items():
+            if (ends or key in ALONG[self.problem.name]) and (self.augmented or key != "eight"):
+                point[key] = gaps(self.problem, policy, self.graph, self.reference, **more)
         self.points.append(point)
         (self.folder / "curve.json").write_text(json.dumps(self.points))
         # Measuring is not charged to the budget.
@@ -159,8 +178,8 @@ def folder_of(problem: str, arm: str, rate: float, seed: int, minutes: float) ->
     return RESULTS / f"{problem}-{arm.replace(' ', '-').replace(',', '')}-{rate:g}-{seed}-{minutes:g}min"
 
 
-def run(problem: str, arm: str, rate: float, seed: int, minutes: float) -> None:
-    """Train one arm once."""
+def run(problem: str, arm: str, rate: float, seed: int, minutes: float, *, measured: bool) -> None:
+    """Train one arm once; without a curve if it is not ``measured``."""
     keep_freed_memory()
     # What else runs on the machine takes nothing from one arm that it leaves to another.
     Learner.clock = staticmethod(time.process_time)
@@ -178,9 +197,12 @@ def run(problem: str, arm: str, rate: float, seed: int, minutes: float) -> None:
     for more in ARMS[arm]:
         settings = {key: merged(settings.get(key), more.get(key)) for key in settings | more}
     rules = problems.find(problem)
-    measure = Measure(rules, folder, augmented="invariant" not in arm and "EGNN" not in arm)
-    train(recipes.from_dict(settings), folder, threads=1, quiet=True, callbacks=[measure])
-    (folder / "done").touch()
+    recipe = recipes.from_dict(settings)
+    augmented = "invariant" not in arm and "EGNN" not in arm
+    callbacks = [Measure(rules, folder, augmented=augmented)] if measured else []
+    train(recipe, folder, threads=1, quiet=True, callbacks=callbacks)
+    for name in ("trained", *(["done"] if measured else [])):
+        (folder / name).touch()
 
 
 def merged(first: Any, second: Any) -> Any:
@@ -190,14 +212,21 @@ def merged(first: Any, second: Any) -> Any:
     return first if second is None else second
 
 
-def launch(problem: str, arm: str, rate: float, seed: int, minutes: float) -> list[dict[str, float]]:
-    """The curve of one run, from a process of its own unless it is there already."""
+def launch(problem: str, arm: str, rate: float, seed: int, minutes: float, *, measured: bool = True) -> Path:
+    """The folder of one run, from a process of its own unless it is there already."""
     folder = folder_of(problem, arm, rate, seed, minutes)
-    if not (folder / "done").exists():
+    if not (folder / ("done" if measured else "trained")).exists():
         shutil.rmtree(folder, ignore_errors=True)
-        words = [sys.executable, __file__, "--run", json.dumps([problem, arm, rate, seed, minutes])]
+        words = [sys.executable, str(ROOT / "benchmarks" / "symmetry.py"), *([] if measured else ["--unmeasured"])]
+        words += ["--run", json.dumps([problem, arm, rate, seed, minutes])]
         subprocess.run(words, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=True, cwd=ROOT)
         print(f"trained {folder.name}", file=sys.stderr, flush=True)
+    return folder
+
+
+def curve_of(problem: str, arm: str, rate: float, seed: int, minutes: float) -> list[dict[str, float]]:
+    """What one run was measured to do."""
+    folder = launch(problem, arm, rate, seed, minutes)
     return cast(list[dict[str, float]], json.loads((folder / "curve.json").read_text()))
 
 
@@ -205,7 +234,7 @@ def best_rate(problem: str, arm: str, minutes: float) -> float:
     """The learning rate with which the arm ends lowest with the first seed; neither the largest nor the least tried."""
     rates = sorted(RATES[arm.partition(",")[0]])
     while True:
-        best = min(rates, key=lambda rate: launch(problem, arm, rate, 0, minutes)[-1]["one"])
+        best = min(rates, key=lambda rate: curve_of(problem, arm, rate, 0, minutes)[-1]["one"])
         if rates[0] < best < rates[-1]:
             return best
         rates = sorted([*rates, 2 * best if best == rates[-1] else best / 2])
@@ -219,7 +248,7 @@ def quartiles(values: list[float]) -> tuple[float, float, float]:
 
 def needed(curve: list[dict[str, float]], key: str, target: float) -> float:
     """Instances seen when the gap ``key`` first is at most ``target``; infinite if it never was."""
-    return next((point["instances"] for point in curve if point[key] <= target), math.inf)
+    return next((point["instances"] for point in curve if point.get(key, math.inf) <= target), math.inf)
 
 
 def plot(curves: dict[str, list[list[dict[str, float]]]], key: str, axis: str, path: Path) -> None:
@@ -263,7 +292,7 @@ def report(problem: str, curves: dict[str, list[list[dict[str, float]]]], rates:
             ends = [curve[-1][key] for curve in runs if key in curve[-1]]
             cells.append("{1:.2f} ({0:.2f}-{2:.2f})".format(*quartiles(ends)) if ends else "the same as one")
         print(f"| {arm} | {rates[arm]:g} | {len(runs)} | {seen:,.0f} | " + " | ".join(cells) + " |")
-    for key in ("one", "best"):
+    for key in ALONG[problem]:
         print(f"\nInstances until the gap ({kinds[key]}) is at most so many percent, median over the seeds:\n")
         print("| arm | " + " | ".join(f"{target:g}" for target in TARGETS) + " |\n" + "|---" * (1 + len(TARGETS)) + "|")
         for arm, runs in curves.items():
@@ -281,15 +310,16 @@ def main() -> None:
     parser.add_argument("--side-by-side", type=int, default=2)
     parser.add_argument("--arm", action="append", choices=list(ARMS), help="repeatable; default: all")
     parser.add_argument("--run", help=argparse.SUPPRESS)
+    parser.add_argument("--unmeasured", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.run:
-        run(*json.loads(options.run))
+        run(*json.loads(options.run), measured=not options.unmeasured)
         return
     problem, minutes, arms = options.problem, options.minutes, options.arm or list(ARMS)
     with ThreadPoolExecutor(options.side_by_side) as pool:
         rates = dict(zip(arms, pool.map(lambda arm: best_rate(problem, arm, minutes), arms), strict=True))
         runs = [(arm, rates[arm], seed) for arm in arms for seed in range(options.seeds)]
-        made = list(pool.map(lambda one: launch(problem, one[0], one[1], one[2], minutes), runs))
+        made = list(pool.map(lambda one: curve_of(problem, one[0], one[1], one[2], minutes), runs))
     curves = {arm: [curve for one, curve in zip(runs, made, strict=True) if one[0] == arm] for arm in arms}
     report(problem, curves, rates)
 
