@@ -21,6 +21,15 @@ def advantages(construction: Construction, n: int) -> Tensor:
     Args:
         n: nodes per instance.
     """
+    return standardised(construction, surplus(construction, n).flip(0).cumsum(dim=0).flip(0))
+
+
+def surplus(construction: Construction, n: int) -> Tensor:
+    """``[T + 1, P]`` how much shorter each leg is than its ends are expected to cost.
+
+    Args:
+        n: nodes per instance.
+    """
     row, legs = construction.row, construction.legs
     visited = torch.cat([construction.first.unsqueeze(0), construction.nodes])
     share = (legs + legs.roll(1, dims=0)) / 2
@@ -28,10 +37,7 @@ def advantages(construction: Construction, n: int) -> Tensor:
     instances = int(row.max()) + 1
     solutions = legs.new_zeros(instances).index_add_(0, row, torch.ones_like(legs[0]))
     expected = legs.new_zeros(instances * n).scatter_add_(0, place.flatten(), share.flatten())[place] / solutions[row]
-    surplus = (expected + expected.roll(-1, dims=0)) / 2 - legs
-    to_come = surplus.flip(0).cumsum(dim=0).flip(0)
-
-    return _standardised(construction, to_come)
+    return (expected + expected.roll(-1, dims=0)) / 2 - legs
 
 
 def regret_advantages(construction: Construction, regrets: Tensor, discount: float) -> Tensor:
@@ -53,10 +59,10 @@ def regret_advantages(construction: Construction, regrets: Tensor, discount: flo
     instances = int(row.max()) + 1
     total = regrets.new_zeros(instances).index_add_(0, row, to_come.mean(dim=0))
     solutions = regrets.new_zeros(instances).index_add_(0, row, torch.ones_like(regrets[0]))
-    return _standardised(construction, to_come - (total / solutions)[row])
+    return standardised(construction, to_come - (total / solutions)[row])
 
 
-def _standardised(construction: Construction, gains: Tensor) -> Tensor:
+def standardised(construction: Construction, gains: Tensor) -> Tensor:
     """Of ``gains [T, P]`` those of the kept decisions ``[D]``, divided by their root mean square per instance."""
     row = construction.row
     instances = int(row.max()) + 1
