@@ -1,8 +1,6 @@
-"""Classical constructions, the starts that need no network: nearest neighbour, random insertion, savings."""
+"""Classical constructions, the starts that need no network."""
 
 from __future__ import annotations
-
-import dataclasses
 
 import numpy as np
 
@@ -11,10 +9,21 @@ from l2o.problems.instance import Infeasible, Instance, Ints, Routes, Unsupporte
 
 NEIGHBOURS = 16
 """Near nodes among which nearest neighbour looks before it looks among all."""
+EDGES = 8
+"""Near nodes with which a node's edges are considered by greedy edge."""
+CELLS = 1 << 20
+"""Cells on each side of the square that a space-filling curve goes through."""
 SAVINGS = 64
 """Near customers with which a customer's savings are computed."""
 TOLERANCE = 1e-10
 """Relative slack on loads, which are sums and may be off by a rounding error."""
+
+
+def quick(instance: Instance) -> tuple[Routes, str]:
+    """A good solution in little time, and what made it: greedy edge for tours, savings for routes."""
+    if instance.demand is None:
+        return greedy_edge(instance), "greedy edge"
+    return savings(instance), "savings"
 
 
 def nearest_neighbour(instance: Instance, seed: int = 0) -> Routes:
@@ -52,6 +61,54 @@ def nearest_neighbour(instance: Instance, seed: int = 0) -> Routes:
             # The lists of nodes near nodes long visited have run empty.
             near, renew_at = _near(instance, np.append(np.flatnonzero(left), current)), remaining // 2
     return tuple(tuple(route) for route in routes)
+
+
+def greedy_edge(instance: Instance) -> Routes:
+    """Take the shortest edges that make paths, and join these at their ends until they are one. Tours only.
+
+    Source: J. L. Bentley, "Fast algorithms for geometric traveling salesman problems", 1992. Only edges between near
+    nodes, then near ends, are considered. Takes memory and time in proportion to the nodes, up to a logarithm.
+    """
+    if instance.demand is not None:
+        raise Unsupported(f"{instance.name}: greedy edge builds tours, not routes; use savings")
+    from l2o.improve.kernels_greedy import follow, take
+
+    n = instance.n
+    links, root, tour = np.full((n, 2), -1, np.int64), np.arange(n), np.arange(n)
+    ends, paths = np.arange(n), n
+    while paths > 1:
+        near = nearest(instance.part(ends), EDGES)
+        assert near is not None
+        one, two = np.repeat(ends, near.shape[1]), ends[near.ravel()]
+        order = np.argsort(instance.distance(one, two), kind="stable")
+        paths -= take(one[order], two[order], links, root)
+        ends = np.flatnonzero(links[:, 1] < 0)
+    if n > 1:
+        follow(links, int(ends[0]), tour)
+    return (tuple(tour.tolist()),)
+
+
+def space_filling(instance: Instance) -> Routes:
+    """Visit the nodes in the order of Hilbert's curve. Tours with coordinates only; of these the first two count.
+
+    Source: L. K. Platzman, J. J. Bartholdi, "Spacefilling curves and the planar travelling salesman problem", 1989.
+    """
+    if instance.demand is not None or instance.coords is None:
+        raise Unsupported(f"{instance.name}: a space-filling curve builds tours through points of the plane")
+    low, high = instance.coords[:, :2].min(axis=0), instance.coords[:, :2].max(axis=0)
+    side = max(float((high - low).max()), np.finfo(float).tiny)
+    x, y = np.minimum((instance.coords[:, :2] - low) / side * CELLS, CELLS - 1).astype(np.int64).T
+    along = np.zeros(instance.n, np.int64)
+    size = CELLS // 2
+    while size > 0:
+        right, upper = (x & size) > 0, (y & size) > 0
+        along += size * size * ((3 * right) ^ upper)
+        # The quarter is turned so that its curve begins and ends where its neighbours' do.
+        turn = ~upper
+        x, y = np.where(turn & right, CELLS - 1 - x, x), np.where(turn & right, CELLS - 1 - y, y)
+        x, y = np.where(turn, y, x), np.where(turn, x, y)
+        size //= 2
+    return (tuple(np.argsort(along, kind="stable").tolist()),)
 
 
 def random_insertion(instance: Instance, seed: int = 0) -> Routes:
@@ -119,15 +176,7 @@ def _near(instance: Instance, nodes: Ints) -> dict[int, list[int]]:
     """The nearest others among ``nodes`` of each of them."""
     if len(nodes) < 2:
         return {}
-    whole = instance.metric == "EXPLICIT"
-    part = dataclasses.replace(
-        instance,
-        ids=instance.ids[nodes],
-        coords=None if instance.coords is None else instance.coords[nodes],
-        matrix=instance.matrix[np.ix_(nodes, nodes)] if whole and instance.matrix is not None else None,
-        demand=None,
-    )
-    near = nearest(part, NEIGHBOURS)
+    near = nearest(instance.part(nodes), NEIGHBOURS)
     assert near is not None
     return dict(zip(nodes.tolist(), nodes[near].tolist(), strict=True))
 

@@ -29,7 +29,7 @@ def folder() -> Path | None:
     """
     digest = hashlib.sha256(f"{version('numba')} {sys.version}".encode())
     package = Path(__file__).resolve().parent
-    kernels = ("improve/*.py", "kernels_*.py", "models/kernels_*.py")
+    kernels = ("improve/*.py", "bound/*.py", "kernels_*.py", "models/kernels_*.py")
     for source in sorted(path for pattern in kernels for path in package.glob(pattern)):
         digest.update(f"{source} {source.stat().st_mtime_ns}".encode())
         digest.update(source.read_bytes())

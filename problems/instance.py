@@ -78,6 +78,18 @@ class Instance:
         nodes = np.arange(len(matrix))
         return cls(name, problem, "EXPLICIT", "none", nodes, matrix=matrix, demand=demand, capacity=capacity)
 
+    def part(self, nodes: Ints) -> Instance:
+        """The tour problem of some of the nodes: same metric and rounding, no demands."""
+        return Instance(
+            name=self.name,
+            problem="tsp",
+            metric=self.metric,
+            rounding=self.rounding,
+            ids=self.ids[nodes],
+            coords=None if self.coords is None else self.coords[nodes],
+            matrix=None if self.matrix is None else self.matrix[np.ix_(nodes, nodes)],
+        )
+
     @property
     def n(self) -> int:
         """Number of nodes, the depot included."""
@@ -101,3 +113,6 @@ class Solution:
     seconds: float = 0.0
     trace: Sequence[tuple[float, float]] = field(default=())
     """``(seconds, cost)`` each time a better solution was found."""
+    bound: float | None = None
+    """No solution costs less; None where nothing is known."""
+    bound_method: str = ""

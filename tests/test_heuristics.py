@@ -1,9 +1,11 @@
 """Classical constructions against their definitions, carried out naively."""
 
+import itertools
+
 import numpy as np
 import pytest
 
-from l2o.heuristics import nearest_neighbour, random_insertion, savings
+from l2o.heuristics import greedy_edge, nearest_neighbour, random_insertion, savings, space_filling
 from l2o.problems import find
 from l2o.problems.distance import METRICS, default_rounding, dimension
 from l2o.problems.instance import Infeasible, Instance, Unsupported
@@ -73,6 +75,32 @@ def test_random_insertion_inserts_where_it_costs_least(metric: str) -> None:
     assert check(instance, routes) == pytest.approx(check(instance, (tuple(tour),)))
 
 
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("n", [1, 2, 3, 9])
+def test_greedy_edge_takes_the_shortest_that_can_be_taken(metric: str, n: int) -> None:
+    instance = made(n, metric)
+    (tour,) = greedy_edge(instance)
+    pairs = [(i, j) for i in range(n) for j in range(i)]
+    degree, path, taken = [0] * n, list(range(n)), set()
+    for i, j in sorted(pairs, key=lambda pair: float(instance.distance(*pair))):
+        if degree[i] < 2 and degree[j] < 2 and path[i] != path[j]:
+            degree[i], degree[j] = degree[i] + 1, degree[j] + 1
+            path = [path[j] if name == path[i] else name for name in path]
+            taken.add(frozenset({i, j}))
+    assert sorted(tour) == list(range(n))
+    assert {frozenset(edge) for edge in itertools.pairwise(tour)} == taken
+
+
+def test_a_space_filling_curve_goes_from_cell_to_neighbouring_cell() -> None:
+    side = 16
+    coords = np.array([[x, y] for x in range(side) for y in range(side)], dtype=float)
+    instance = Instance("grid", "tsp", "EUC_2D", "none", np.arange(side * side), coords=coords)
+    (tour,) = space_filling(instance)
+    assert sorted(tour) == list(range(side * side))
+    steps = np.abs(np.diff(coords[list(tour)], axis=0)).sum(axis=1)
+    assert (steps == 1).all()
+
+
 def test_savings_on_a_case_worked_by_hand() -> None:
     # Three pairs of neighbours far out in three directions, the vehicle holds two.
     coords = np.array([[0, 0], [9, 0], [9, 1], [-9, 0], [-9, 1], [0, 9], [1, 9]], dtype=float)
@@ -93,7 +121,7 @@ def test_savings_are_feasible_and_better_than_nearest_neighbour(n: int, metric: 
 @pytest.mark.parametrize("n", [2, 5, 100])
 def test_nodes_on_few_spots(n: int) -> None:
     tours, routes = made(n, grid=True), made(n, grid=True, demand=demands(n))
-    for found in (nearest_neighbour(tours), random_insertion(tours)):
+    for found in (f(tours) for f in (nearest_neighbour, random_insertion, greedy_edge, space_filling)):
         find("tsp").check(tours, found)
     for found in (nearest_neighbour(routes), savings(routes)):
         find("cvrp").check(routes, found)
@@ -110,6 +138,8 @@ def test_a_customer_that_fits_no_vehicle_is_named() -> None:
 def test_what_is_not_meant_for_a_problem_says_so() -> None:
     with pytest.raises(Unsupported, match="routes"):
         random_insertion(made(9, demand=demands(9)))
+    with pytest.raises(Unsupported, match="routes"):
+        greedy_edge(made(9, demand=demands(9)))
     with pytest.raises(Unsupported, match="tours"):
         savings(made(9))
 
@@ -117,4 +147,8 @@ def test_what_is_not_meant_for_a_problem_says_so() -> None:
 def test_twenty_thousand_nodes() -> None:
     instance = made(20_000)
     check = find("tsp").check
-    assert check(instance, random_insertion(instance)) < check(instance, nearest_neighbour(instance))
+    found = (random_insertion, greedy_edge, nearest_neighbour, space_filling)
+    insertion, greedy, nearest, curve = (check(instance, f(instance)) for f in found)
+    assert max(insertion, greedy) < nearest
+    # An optimal tour is expected to be 0.7124 sqrt(n A) long.
+    assert nearest < curve < 1.45 * 0.7124 * 80 * np.sqrt(20_000)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import Protocol, cast
 
+from l2o import bound
 from l2o.jit_cache import folder
 from l2o.problems import names
 from l2o.problems.instance import Floats, Instance, Ints, Routes
 
 Report = Callable[[float, Routes], None]
+Newcomers = SimpleQueue[Routes]
 
 _warm: set[str] = set()
 
@@ -27,6 +30,7 @@ class _Search(Protocol):
         report: Report | None,
         stop: Callable[[], bool] | None,
         iterations: int | None,
+        newcomers: Newcomers | None,
     ) -> Routes: ...
 
     def warm_up(self) -> None: ...
@@ -48,12 +52,15 @@ def improve(
     report: Report | None = None,
     stop: Callable[[], bool] | None = None,
     iterations: int | None = None,
+    newcomers: Newcomers | None = None,
 ) -> Routes:
     """A solution that is not worse than ``routes``, which must be feasible, in the instance's own metric and rounding.
 
     Returns within 0.1 s of ``deadline``, in seconds of :func:`time.monotonic`, or of ``stop()`` becoming true, provided
     that the search is compiled (:func:`warm_up`). ``iterations`` ends it earlier, after so many kicks per thread; then
     the same seed gives the same answer. How far a search gets in a given time depends on the machine.
+
+    ``newcomers`` are solutions that others may bring while it searches.
 
     ``report(cost, routes)`` is called for better solutions as they are found, at most 20 times a second, from any of
     the ``threads``, one at a time; so is ``stop``.
@@ -67,6 +74,7 @@ def improve(
         report=report,
         stop=stop,
         iterations=iterations,
+        newcomers=newcomers,
     )
 
 
@@ -105,10 +113,12 @@ def compiled(problem: str) -> bool:
 
 
 def warm_up(problem: str) -> None:
-    """Load the search for ``problem``, compiling it if this machine never did, by a run on a tiny instance."""
+    """Load the search for ``problem``, and bounds, compiling what this machine never did, by runs on few nodes."""
     if problem in _warm:
         return
     _search(problem).warm_up()
+    if bound.known(problem):
+        bound.warm_up(problem)
     _warm.add(problem)
     if (kept := folder()) is not None:
         (kept / f"{problem}.compiled").touch()

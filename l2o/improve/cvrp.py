@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from l2o.improve import Report, kernels_cvrp, random
+from l2o.improve import Newcomers, Report, kernels_cvrp, random
 from l2o.improve.metric import metric
 from l2o.improve.neighbours import nearest
-from l2o.improve.run import Clock, Found, in_threads
+from l2o.improve.run import Clock, Found, arrived, in_threads
 from l2o.problems.instance import Instance, Ints, Routes
 
 NEIGHBOURS = 64
@@ -39,6 +39,7 @@ def improve(
     report: Report | None = None,
     stop: Callable[[], bool] | None = None,
     iterations: int | None = None,
+    newcomers: Newcomers | None = None,
 ) -> Routes:
     """See :func:`l2o.improve.improve`; ``routes`` hold customers without the depot, any number of vehicles."""
     assert instance.demand is not None and instance.capacity is not None
@@ -65,6 +66,10 @@ def improve(
         while (chunk := clock.chunk(ruins, _CHUNK)) > 0:
             kernels_cvrp.ruins(search, chunk, mean_leg * HOT * (COLD / HOT) ** clock.progress(ruins))
             ruins += chunk
+            for routes in arrived(newcomers):
+                if _cost(instance, routes) < kernels_cvrp.best_cost(search):
+                    other = [list(route) for route in routes if route]
+                    search = kernels_cvrp.search(distances, near, demand, capacity, other, search.rng)
             found(kernels_cvrp.best_cost(search), best)
 
     return in_threads(run, threads, routes, lambda routes: _cost(instance, routes), report, n)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from l2o.improve.metric import Metric, between
 from l2o.improve.random import below, uniform
+from l2o.improve.space import NONE
 from l2o.jit import njit
 from l2o.problems.instance import Floats, Ints
 
@@ -25,6 +26,8 @@ _DEPTH = 3
 """Moves of three exchanges each that one improvement may be made of."""
 _LOOK = 100
 """Elementary operations that looking around one node takes, roughly."""
+_LONGEST = 50
+"""Nodes in each of the three stretches that a kick exchanges, at most."""
 _JOURNAL = 1_000
 """Reversals after one kick that can be undone; the search around it ends before there are more."""
 
@@ -37,6 +40,8 @@ class Search(NamedTuple):
     """``[n, k]`` nearest neighbours, nearest first."""
     near_cost: Floats
     """``[n, k]`` what it costs to go there."""
+    held: Ints
+    """``[n, 2]`` neighbours that a node must keep, or -1; or ``[0, 2]`` where no edge is held."""
     tour: Ints
     position: Ints
     """``position[tour[i]] == i``."""
@@ -56,13 +61,14 @@ class Search(NamedTuple):
     rng: NDArray[np.uint64]
 
 
-def search(metric: Metric, near: Ints, tour: Ints, rng: NDArray[np.uint64]) -> Search:
-    """Everything set up for ``tour [n]``, all nodes queued in its order."""
+def search(metric: Metric, near: Ints, tour: Ints, rng: NDArray[np.uint64], held: Ints = NONE) -> Search:
+    """Everything set up for ``tour [n]``, which has the ``held`` edges, all nodes queued in its order."""
     n = len(tour)
     s = Search(
         metric=metric,
         near=near,
         near_cost=np.empty(near.shape),
+        held=held,
         tour=tour.copy(),
         position=np.argsort(tour),
         best=tour.copy(),
@@ -202,6 +208,11 @@ def _place(s: Search, p1: int, forward: bool, node: int) -> int:
 
 
 @njit
+def _is_held(s: Search, a: int, b: int) -> bool:
+    return len(s.held) > 0 and (s.held[a, 0] == b or s.held[a, 1] == b)
+
+
+@njit
 def _step(s: Search, t1: int, t2: int, gain: float) -> tuple[bool, float, int]:
     """Make the best sequential 3-opt move that begins by removing the edge t1-t2, for which ``gain`` is won.
 
@@ -228,6 +239,8 @@ def _step(s: Search, t1: int, t2: int, gain: float) -> tuple[bool, float, int]:
         for side in range(2):
             r4 = r3 - 1 if side == 0 else r3 + 1
             t4 = _at(s, p1, forward, r4)
+            if _is_held(s, t3, t4):
+                continue
             g2 = g1 + between(metric, t3, t4)
             if side == 0:
                 closed = g2 - between(metric, t4, t1)
@@ -257,6 +270,8 @@ def _step(s: Search, t1: int, t2: int, gain: float) -> tuple[bool, float, int]:
                         if r6 < 0:
                             continue
                     t6 = _at(s, p1, forward, r6)
+                    if _is_held(s, t5, t6):
+                        continue
                     g4 = g3 + between(metric, t5, t6)
                     closed = g4 - between(metric, t6, t1)
                     if closed > best_closed:
@@ -298,6 +313,8 @@ def _improve_at(s: Search, node: int) -> bool:
     """Look for a better tour by removing an edge at ``node``; up to ``_DEPTH`` moves that do not yet pay are tried."""
     for side in range(2):
         t2 = _next(s, node) if side == 0 else _previous(s, node)
+        if _is_held(s, node, t2):
+            continue
         gain = between(s.metric, node, t2)
         start = s.notes[_CHANGES]
         s.notes[_TOUCHED] = 0
@@ -331,7 +348,10 @@ def descend(s: Search, work: int) -> bool:
 
 @njit
 def _kick(s: Search, longest: int) -> None:
-    """A double bridge of three short stretches: A B C D becomes A D C B, without turning any of them."""
+    """A double bridge of three short stretches: A B C D becomes A D C B, without turning any of them.
+
+    Nothing is done where that would break an edge that is held.
+    """
     tour = s.tour
     n = len(tour)
     end_a = below(s.rng, n)
@@ -342,6 +362,8 @@ def _kick(s: Search, longest: int) -> None:
     b2, c1 = int(tour[end_b % n]), int(tour[(end_b + 1) % n])
     c2, d1 = int(tour[end_c % n]), int(tour[(end_c + 1) % n])
     d2, a1 = int(tour[end_d % n]), int(tour[(end_d + 1) % n])
+    if _is_held(s, a2, b1) or _is_held(s, b2, c1) or _is_held(s, c2, d1) or _is_held(s, d2, a1):
+        return
     m = s.metric
     removed = between(m, a2, b1) + between(m, b2, c1) + between(m, c2, d1) + between(m, d2, a1)
     added = between(m, a2, d1) + between(m, d2, c1) + between(m, c2, b1) + between(m, b2, a1)
@@ -355,12 +377,13 @@ def _kick(s: Search, longest: int) -> None:
 
 
 @njit
-def kicks(s: Search, count: int, longest: int, heat: float) -> None:
+def kicks(s: Search, count: int, heat: float) -> None:
     """``count`` times: kick, search around the kick, and keep the new tour or undo it all.
 
     A worse tour is kept with the probability that simulated annealing gives it at temperature ``heat``. The best tour
     is saved when it is about to be left for a worse one, which is refused that time.
     """
+    longest = min(_LONGEST, (len(s.tour) - 1) // 3)
     for _ in range(count):
         before = s.costs[_CURRENT]
         s.notes[_CHANGES] = 0

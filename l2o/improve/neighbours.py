@@ -9,6 +9,8 @@ import numpy as np
 from l2o.problems import distance
 from l2o.problems.instance import Instance, Ints
 
+WHOLE = 1_000
+"""Up to so many nodes all are compared with all, sooner than SciPy is loaded."""
 _BLOCK = 4_096
 """Nodes between two looks at the clock."""
 
@@ -22,7 +24,7 @@ def nearest(instance: Instance, k: int, stop: Callable[[], bool] = lambda: False
     k = min(k, n - 1)
     found = np.empty((n, k), np.int64)
     blocks = [np.arange(start, min(start + _BLOCK, n)) for start in range(0, n, _BLOCK)]
-    if instance.metric == "EXPLICIT":
+    if instance.metric == "EXPLICIT" or n <= WHOLE:
         for nodes in blocks:
             if stop():
                 return None

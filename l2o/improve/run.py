@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from queue import Empty
 
-from l2o.improve import Report
+from l2o.improve import Newcomers, Report
 from l2o.problems.instance import Routes
 
 Found = Callable[[float, Callable[[], Routes]], None]
@@ -28,6 +29,14 @@ class Clock:
         """Whether there is no time left."""
         return time.monotonic() >= self._deadline or (self._stop is not None and self._stop())
 
+    def left(self) -> float:
+        """Seconds that are left."""
+        return self._deadline - time.monotonic()
+
+    def within(self, seconds: float) -> Clock:
+        """One that begins now and ends after so many seconds, or with this one."""
+        return Clock(min(self._deadline, time.monotonic() + seconds), self._stop, None)
+
     def chunk(self, done: int, largest: int) -> int:
         """How many iterations to do after ``done`` before asking again; 0 to end."""
         left = largest if self._iterations is None else min(largest, self._iterations - done)
@@ -44,6 +53,15 @@ class Clock:
     def expected(self, done: int) -> float:
         """How many iterations there will be in all, judging by the time that ``done`` took."""
         return float(self._iterations) if self._iterations is not None else done / max(self.progress(done), 1e-9)
+
+
+def arrived(newcomers: Newcomers | None) -> Iterator[Routes]:
+    """Those that have come since the last time."""
+    while newcomers is not None:
+        try:
+            yield newcomers.get_nowait()
+        except Empty:
+            return
 
 
 def in_threads(
