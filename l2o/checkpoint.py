@@ -5,7 +5,6 @@ Reading them executes nothing: tensors are safetensors, the rest is text.
 
 from __future__ import annotations
 
-import difflib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,17 +14,11 @@ import safetensors
 import torch
 from safetensors.torch import load_file, save_file
 
-from l2o import models, problems
+from l2o import models, problems, weights
 from l2o import recipe as recipes
 from l2o.models.base import Policy
 from l2o.recipe import InvalidRecipe, Recipe
-
-SHIPPED = Path(__file__).parent / "checkpoints"
-WEIGHTS, RECIPE, RECORD = "weights.safetensors", "recipe.toml", "record.json"
-
-
-class InvalidCheckpoint(ValueError):
-    """Weights cannot be found or read. The message is one line that says what is expected where."""
+from l2o.weights import RECIPE, RECORD, WEIGHTS, InvalidCheckpoint
 
 
 @dataclass(frozen=True)
@@ -40,36 +33,13 @@ class Checkpoint:
     """Instances, decisions, minutes, hardware, commit, seed, learning curve."""
 
 
-def names() -> list[str]:
-    """The weights that ship with the package."""
-    return sorted(p.parent.name for p in SHIPPED.glob(f"*/{WEIGHTS}"))
-
-
-def default(problem: str) -> str:
-    """Name of the shipped weights for a problem.
-
-    Raises:
-        InvalidCheckpoint: there are none.
-    """
-    if problem not in names():
-        raise InvalidCheckpoint(f"no weights ship for problem {problem!r}; train some and give their folder as --model")
-    return problem
-
-
 def load(name_or_path: str, *, device: str = "cpu") -> Checkpoint:
     """The policy of a shipped name, or of a folder that ``l2o train`` wrote, in evaluation mode.
 
     Raises:
         InvalidCheckpoint: unknown name, missing or broken files, weights that do not fit the recipe.
     """
-    folder = SHIPPED / name_or_path if name_or_path in names() else Path(name_or_path)
-    if not (folder / WEIGHTS).is_file():
-        near = difflib.get_close_matches(name_or_path, names(), n=1)
-        hint = f"did you mean {near[0]!r}?" if near else "train some with l2o train"
-        raise InvalidCheckpoint(
-            f"model {name_or_path!r} is neither a shipped one ({', '.join(names()) or 'none'}) "
-            f"nor a folder with {WEIGHTS}; {hint}"
-        )
+    folder = weights.folder(name_or_path)
     try:
         recipe = recipes.load(folder / RECIPE)
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))

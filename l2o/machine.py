@@ -13,6 +13,17 @@ from l2o import __version__
 LIBRARIES = ("torch", "ortools", "numba", "numpy", "scipy")
 
 
+def cores() -> int:
+    """How many may be used."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def usual_threads() -> int:
+    """How many threads to use where nobody says: one for each core, or what ``OMP_NUM_THREADS`` says."""
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    return int(told) if told.isdigit() and int(told) > 0 else cores()
+
+
 def hardware() -> str:
     """Processor, cores that may be used, memory."""
     model = platform.processor() or platform.machine()
@@ -20,8 +31,8 @@ def hardware() -> str:
     if info.exists():
         lines = info.read_text(encoding="utf-8", errors="replace").splitlines()
         model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    parts = [model, f"{cores} core{'s' if cores > 1 else ''}"]
+    number = cores()
+    parts = [model, f"{number} core{'s' if number > 1 else ''}"]
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         parts.append(f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB")
     return ", ".join(parts)

@@ -199,9 +199,9 @@ def search(
     threads: int = 1,
     started: float | None = None,
 ) -> Solution:
-    """The local search of ``l2o solve`` without the network: from nearest neighbour until time is up."""
+    """The search of ``l2o solve`` without the network: from the same quick heuristic until time is up."""
     started = time.monotonic() if started is None else started
-    first = heuristics.nearest_neighbour(instance, seed)
+    first, begun_by = heuristics.quick(instance)
     trace = [(time.monotonic() - started, length(instance, first))]
     routes = improve(
         instance,
@@ -211,5 +211,5 @@ def search(
         threads=threads,
         report=lambda cost, _: trace.append((time.monotonic() - started, cost)),
     )
-    name = "nearest neighbour + local search"
+    name = f"{begun_by} + local search"
     return Solution(routes, length(instance, routes), name, time.monotonic() - started, tuple(trace))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from l2o import __version__
@@ -28,9 +29,11 @@ def document(instance: Instance, solution: Solution, model: str, seed: int) -> d
         "best_known_source": instance.best_known_source,
         "gap": gap(instance, solution),
         "routes": [[int(instance.ids[node]) for node in route] for route in solution.routes],
+        "bound": None if solution.bound is None else number(solution.bound),
+        "bound_method": solution.bound_method,
         "seconds": round(solution.seconds, 3),
         "solver": solution.solver,
-        "model": model,
+        "model": used(model, solution),
         "seed": seed,
         "version": __version__,
         "trace": [[round(seconds, 3), number(cost)] for seconds, cost in solution.trace],
@@ -45,13 +48,31 @@ def summary(instance: Instance, solution: Solution, model: str, written: list[st
     if instance.best_known is not None:
         above = "" if percent is None else f", gap {percent:.2f} %"
         lines.append(f"  best known  {amount(instance.best_known)}{above}, from {instance.best_known_source}")
+    if solution.bound is not None:
+        lines.append(f"  bound       {amount(solution.bound)}, {certified(solution)}, by {solution.bound_method}")
     if instance.demand is not None:
         lines.append(f"  routes      {len(solution.routes)}")
     lines.append(f"  found by    {solution.solver}")
-    lines.append(f"  model       {model}")
+    if used(model, solution):
+        lines.append(f"  model       {model}")
     lines.append(f"  seconds     {solution.seconds:.1f}")
     lines += [f"  written to  {path}" for path in written]
     return "\n".join(lines)
+
+
+def certified(solution: Solution) -> str:
+    """What the bound says of the cost."""
+    assert solution.bound is not None
+    if math.isclose(solution.bound, solution.cost, rel_tol=1e-9):
+        return "so the cost is optimal"
+    if solution.bound <= 0:
+        return "which says nothing"
+    return f"so the cost is at most {100 * (solution.cost / solution.bound - 1):.2f} % above the optimum"
+
+
+def used(model: str, solution: Solution) -> str | None:
+    """The weights' name if the policy had a part in the solution."""
+    return model if "policy" in solution.solver else None
 
 
 def number(value: float) -> int | float:

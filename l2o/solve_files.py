@@ -8,7 +8,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from l2o import outputs, report
 from l2o.exits import INTERRUPTED, SOLVED, complain
@@ -16,9 +15,7 @@ from l2o.files import read, read_solution
 from l2o.interrupt import Interrupt
 from l2o.problems.instance import Infeasible, Instance, InvalidInstance
 from l2o.progress import watcher
-
-if TYPE_CHECKING:
-    from l2o.checkpoint import Checkpoint
+from l2o.weights import Weights, default, find
 
 
 @dataclass(frozen=True)
@@ -31,6 +28,7 @@ class Request:
     samples: int
     improve: bool
     iterations: int | None
+    bound: bool
     seed: int
     initial: str | None
     json: bool
@@ -65,14 +63,13 @@ def solve_file(file: str, paths: Sequence[Path], request: Request, *, started: f
     with Interrupt() as interrupt:
         from l2o.solve import solve
 
-        checkpoint = chosen(request, instance)
-        constructs = request.starts is not None or request.samples > 0 or not request.improve or initial is None
+        weights = chosen(request, instance)
         with watcher(outputs.stem(file), started, instance.best_known, quiet=request.quiet) as listener:
             solution = solve(
                 instance,
-                checkpoint.policy,
+                weights,
                 time_limit=request.time_limit,
-                starts=(request.starts or 1) if constructs else 0,
+                starts=request.starts,
                 samples=request.samples,
                 improve=request.improve,
                 iterations=request.iterations,
@@ -82,24 +79,23 @@ def solve_file(file: str, paths: Sequence[Path], request: Request, *, started: f
                 started=started,
                 stop=interrupt,
                 watcher=listener,
+                bound=request.bound,
             )
-        document = report.document(instance, solution, checkpoint.name, request.seed)
+        document = report.document(instance, solution, weights.name, request.seed)
         for path in paths:
             outputs.write(path, instance, solution, document)
     written = [str(path) for path in paths]
-    print(json.dumps(document) if request.json else report.summary(instance, solution, checkpoint.name, written))
+    print(json.dumps(document) if request.json else report.summary(instance, solution, weights.name, written))
     sys.stdout.flush()
     return not interrupt()
 
 
-def chosen(request: Request, instance: Instance) -> Checkpoint:
-    """The weights asked for, or those that ship for the instance's problem."""
-    from l2o.checkpoint import default, load
-
-    checkpoint = load(request.model or default(instance.problem), device=request.device)
-    if checkpoint.problem != instance.problem:
+def chosen(request: Request, instance: Instance) -> Weights:
+    """Those asked for, or those that ship for the instance's problem."""
+    weights = find(request.model or default(instance.problem), device=request.device)
+    if weights.problem != instance.problem:
         raise InvalidInstance(
-            f"{instance.source}: found model {checkpoint.name!r} for {checkpoint.problem}, expected one for "
+            f"{instance.source}: found model {weights.name!r} for {weights.problem}, expected one for "
             f"{instance.problem}; leave out --model, or solve the file by itself"
         )
-    return checkpoint
+    return weights

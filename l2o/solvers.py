@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from difflib import get_close_matches
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, cast
 
 from l2o.problems.instance import Instance, Solution, Unsupported
 
 if TYPE_CHECKING:
-    from l2o.checkpoint import Checkpoint
+    from l2o.weights import Weights
 
 
 class Solver(Protocol):
@@ -48,10 +48,9 @@ def policy(
     """
     from l2o.solve import solve
 
-    checkpoint = _checkpoint(instance, model)
     solution = solve(
         instance,
-        checkpoint.policy,
+        _weights(instance, model),
         time_limit=time_limit,
         samples=samples,
         improve=False,
@@ -78,7 +77,7 @@ def l2o(
 
     return solve(
         instance,
-        _checkpoint(instance, model).policy,
+        _weights(instance, model),
         time_limit=time_limit,
         seed=seed,
         threads=threads,
@@ -86,20 +85,13 @@ def l2o(
     )
 
 
-@cache
-def _loaded(name_or_path: str) -> Checkpoint:
-    from l2o.checkpoint import load
+def _weights(instance: Instance, model: str | None) -> Weights:
+    from l2o.weights import default, find
 
-    return load(name_or_path)
-
-
-def _checkpoint(instance: Instance, model: str | None) -> Checkpoint:
-    from l2o.checkpoint import default
-
-    checkpoint = _loaded(model or default(instance.problem))
-    if checkpoint.problem != instance.problem:
-        raise Unsupported(f"model {checkpoint.name!r} is for {checkpoint.problem}, the instance a {instance.problem}")
-    return checkpoint
+    weights = find(model or default(instance.problem))
+    if weights.problem != instance.problem:
+        raise Unsupported(f"model {weights.name!r} is for {weights.problem}, the instance a {instance.problem}")
+    return weights
 
 
 LEARNED: dict[str, Callable[..., Solution]] = {

@@ -29,6 +29,7 @@ from l2o.models.base import Policy
 from l2o.recipe import InvalidRecipe, Recipe
 from l2o.reinforce import Reinforce
 from l2o.self_improvement import SelfImprovement
+from l2o.weights import WEIGHTS
 
 RESUME = "last.ckpt"
 LEARNERS: dict[str, type[Learner]] = {
@@ -66,13 +67,13 @@ def train(
     state = folder / RESUME
     if resume and not state.is_file():
         raise InvalidRecipe(f"{folder}: nothing to resume, {RESUME} is missing; train without --resume")
-    if not resume and (state.is_file() or (folder / checkpoint.WEIGHTS).is_file()):
+    if not resume and (state.is_file() or (folder / WEIGHTS).is_file()):
         raise InvalidRecipe(f"{folder}: holds a run already; add --resume to continue it or choose another --output")
     folder.mkdir(parents=True, exist_ok=True)
     keep_freed_memory()
     if threads is not None:
         torch.set_num_threads(threads)
-    _silence()
+    silence()
     lightning.seed_everything(recipe.seed, verbose=False)
     problem = problems.find(recipe.problem)
     module = LEARNERS[recipe.method](problem, recipe)
@@ -241,7 +242,7 @@ def _compiler() -> bool:
     return False
 
 
-def _silence() -> None:
+def silence() -> None:
     """Lightning's hints do not concern this trainer: loading is no bottleneck, tips are advertisements."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")

@@ -14,7 +14,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor
 
-from l2o import checkpoint, problems
+from l2o import checkpoint, problems, weights
 from l2o.construct import Construction, construct
 from l2o.files import read
 from l2o.join import join
@@ -283,16 +283,16 @@ SYMMETRIES: dict[str, Callable[..., Transformed]] = {
 def verify_file(file: str | None, model: str | None, *, trials: int, seed: int) -> bool:
     """Print the table for ``file``, or for 100 random nodes; whether all symmetries hold within their bounds."""
     if file is None:
-        loaded = checkpoint.load(model or checkpoint.default("tsp"))
+        loaded = checkpoint.load(model or weights.default("tsp"))
         problem = problems.find(loaded.problem)
         graph = problem.sample(torch.Generator().manual_seed(seed), 1, 100, "uniform")
         name, pos, demand = "100 random nodes", graph.pos[0].double() * 1000, graph.demand[0]
     else:
         instance = read(file)
-        loaded = checkpoint.load(model or checkpoint.default(instance.problem))
+        loaded = checkpoint.load(model or weights.default(instance.problem))
         problem = problems.find(instance.problem)
         if loaded.problem != instance.problem:
-            raise checkpoint.InvalidCheckpoint(
+            raise weights.InvalidCheckpoint(
                 f"model {loaded.name!r} is for {loaded.problem}, {instance.name} is a {instance.problem}"
             )
         name, pos = instance.name, torch.from_numpy(embedding(instance).copy())

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from l2o.problems.fragments import Fragments
 from l2o.problems.instance import Floats, Instance, Ints, Routes
+from l2o.problems.rules import Rules
 
 Improve = Callable[[Instance, Routes], Routes]
 """A search: routes in, routes that are not worse out."""
@@ -128,13 +129,12 @@ class Plan:
     ends: list[int]
 
 
-class Problem(Protocol):
-    """The rules of one problem; stateless.
+class Problem(Rules, Protocol):
+    """One problem as a decision process on top of its rules; stateless.
 
     A decision is a pair ``(node, move)``: ``move`` says by which of ``moves`` ways the node is reached.
     """
 
-    name: str
     moves: int
     features: int
     """How many invariant scalars per node :meth:`node_features` gives."""
@@ -182,16 +182,6 @@ class Problem(Protocol):
 
         What is left after ``begin`` decisions (or some more, where the tail cannot be cut there) is handed to
         ``improve`` as an instance of its own.
-        """
-
-    def cost(self, instance: Instance, routes: Routes) -> float:
-        """Cost in the instance's own metric and rounding, vectorised."""
-
-    def check(self, instance: Instance, routes: Routes) -> float:
-        """The same in plain Python sharing no code with :meth:`cost`.
-
-        Raises:
-            Infeasible: a rule is broken; the message says which and where.
         """
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 
 import numpy as np
 import torch
@@ -12,17 +11,17 @@ from torch import Generator, Tensor
 from l2o.problems.base import Complete, Graph, Improve, Plan, State
 from l2o.problems.embedding import embedding
 from l2o.problems.fragments import Fragments, inside
-from l2o.problems.instance import Infeasible, Instance, Routes
+from l2o.problems.instance import Instance, Routes
 from l2o.problems.maps import MAPS
+from l2o.problems.rules.tsp import Tours
 
 _FAR = 10.0
 """Length of the ways that a tour must not take, in units of the longest that it may."""
 
 
-class TSP:
+class TSP(Tours):
     """Symmetric, complete. The anchor is the first node; there is one way to reach a node."""
 
-    name = "tsp"
     depot = False
     moves = 1
     features = 0
@@ -125,28 +124,6 @@ class TSP:
             if other[node] == following:
                 spelled += between.get(node, ())
         return (tuple(spelled),)
-
-    def cost(self, instance: Instance, routes: Routes) -> float:
-        """Length of the closed tour."""
-        tour = np.array(routes[0])
-        return float(instance.distance(tour, np.roll(tour, -1)).sum())
-
-    def check(self, instance: Instance, routes: Routes) -> float:
-        """Every node exactly once, in one tour."""
-        if len(routes) != 1:
-            raise Infeasible(f"{instance.name}: {len(routes)} tours found, one expected")
-        (tour,) = routes
-        seen: set[int] = set()
-        for node in tour:
-            if not 0 <= node < instance.n:
-                raise Infeasible(f"{instance.name}: the tour visits node {node}, which does not exist")
-            if node in seen:
-                raise Infeasible(f"{instance.name}: the tour visits node {instance.ids[node]} twice")
-            seen.add(node)
-        if len(seen) < instance.n:
-            missing = next(i for i in range(instance.n) if i not in seen)
-            raise Infeasible(f"{instance.name}: the tour leaves out node {instance.ids[missing]}")
-        return math.fsum(float(instance.distance(a, b)) for a, b in zip(tour, (*tour[1:], tour[0]), strict=True))
 
 
 PROBLEM = TSP()

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from l2o import checkpoint, problems
-from l2o.checkpoint import InvalidCheckpoint, load, save
+from l2o import problems, weights
+from l2o.checkpoint import load, save
 from l2o.models.local import Policy
 from l2o.recipe import Recipe, from_dict
+from l2o.weights import InvalidCheckpoint
 
 RECIPE: Recipe = from_dict({"budget": {"minutes": 1}, "model": {"width": 16, "message": 8}})
 
@@ -36,18 +37,18 @@ def test_round_trip(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", checkpoint.names())
+@pytest.mark.parametrize("name", weights.names())
 def test_shipped_weights_load_and_tell_their_story(name: str) -> None:
     loaded = load(name)
     assert loaded.problem == name.partition("-")[0]
     for key in ("instances", "decisions", "minutes", "hardware", "commit", "seed", "curve", "loss"):
         assert loaded.record[key] or key == "seed", key
-    size = (checkpoint.SHIPPED / name / checkpoint.WEIGHTS).stat().st_size
+    size = (weights.SHIPPED / name / weights.WEIGHTS).stat().st_size
     assert size < 3_000_000
 
 
 def test_every_problem_has_shipped_weights() -> None:
-    assert [checkpoint.default(problem) for problem in problems.names()] == problems.names()
+    assert [weights.default(problem) for problem in problems.names()] == problems.names()
 
 
 def test_what_is_wrong_is_one_line(tmp_path: Path) -> None:
@@ -71,7 +72,7 @@ def test_what_is_wrong_is_one_line(tmp_path: Path) -> None:
     (folder / "record.json").unlink()
     assert "not readable as weights" in refused(str(folder))
     with pytest.raises(InvalidCheckpoint, match="no weights ship for problem 'knapsack'"):
-        checkpoint.default("knapsack")
+        weights.default("knapsack")
 
 
 class Bomb:

@@ -29,6 +29,7 @@ from l2o.recipe import Data, InvalidRecipe, Recipe, from_dict
 from l2o.reinforce import Reinforce
 from l2o.self_improvement import SelfImprovement
 from l2o.train import train
+from l2o.weights import RECORD, WEIGHTS, InvalidCheckpoint
 
 ROOT = Path(__file__).parents[1]
 TINY = (("uniform", 8, 2), ("clusters", 10, 2))
@@ -88,7 +89,7 @@ def finish(process: subprocess.Popen[bytes]) -> None:
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return load_file(folder / checkpoint.WEIGHTS)
+    return load_file(folder / WEIGHTS)
 
 
 @pytest.mark.parametrize("problem", problems.names())
@@ -176,7 +177,7 @@ def test_weights_can_begin_with_others(tmp_path: Path) -> None:
         train(recipe("cvrp", weights=str(first)), tmp_path / "third")
     with pytest.raises(InvalidRecipe, match="do not fit the network"):
         train(recipe(weights=str(first), model={"width": 12}), tmp_path / "fourth")
-    with pytest.raises(checkpoint.InvalidCheckpoint, match="neither a shipped one"):
+    with pytest.raises(InvalidCheckpoint, match="neither a shipped one"):
         train(recipe(weights="nowhere"), tmp_path / "fifth")
 
 
@@ -298,12 +299,12 @@ def test_killed_run_resumes_to_the_same_weights(changes: dict[str, object], tmp_
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    assert state.exists() and not (tmp_path / "run" / checkpoint.WEIGHTS).exists(), "killed too late to tell"
+    assert state.exists() and not (tmp_path / "run" / WEIGHTS).exists(), "killed too late to tell"
     finish(launch(tmp_path, loaded, "resume"))
     resumed = weights(tmp_path / "run")
     for name, tensor in weights(whole).items():
         assert torch.equal(resumed[name], tensor), name
-    records = [json.loads((f / checkpoint.RECORD).read_text()) for f in (whole, tmp_path / "run")]
+    records = [json.loads((f / RECORD).read_text()) for f in (whole, tmp_path / "run")]
     for key in ("decisions", "instances", "steps"):
         assert records[0][key] == records[1][key]
 
@@ -334,7 +335,7 @@ def test_two_processes_equal_one_with_the_joined_batch(tmp_path: Path) -> None:
         torch.testing.assert_close(joined[name], tensor, atol=1e-6, rtol=1e-5)
     start = untrained(loaded)
     assert any(not torch.allclose(start[name], tensor) for name, tensor in weights(one).items())
-    records = [json.loads((f / checkpoint.RECORD).read_text()) for f in (one, tmp_path / "run")]
+    records = [json.loads((f / RECORD).read_text()) for f in (one, tmp_path / "run")]
     assert records[0]["instances"] == records[1]["instances"] == 12
 
 

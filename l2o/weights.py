@@ -1,0 +1,85 @@
+"""Weights by name, before they are loaded: to say which there are, and for which problem, takes no torch."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+SHIPPED = Path(__file__).parent / "checkpoints"
+WEIGHTS, RECIPE, RECORD = "weights.safetensors", "recipe.toml", "record.json"
+
+
+class InvalidCheckpoint(ValueError):
+    """Weights cannot be found or read. The message is one line that says what is expected where."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where they are and what they are for."""
+
+    name: str
+    folder: Path
+    problem: str
+    device: str = "cpu"
+
+    def load(self) -> Any:
+        """The policy, in evaluation mode, read once for all who ask. Raises :class:`InvalidCheckpoint`."""
+        return _loaded(self)
+
+
+@cache
+def _loaded(weights: Weights) -> Any:
+    from l2o.checkpoint import load
+
+    return load(str(weights.folder), device=weights.device).policy
+
+
+def names() -> list[str]:
+    """The weights that ship with the package."""
+    return sorted(p.parent.name for p in SHIPPED.glob(f"*/{WEIGHTS}"))
+
+
+def default(problem: str) -> str:
+    """Name of the shipped weights for a problem.
+
+    Raises:
+        InvalidCheckpoint: there are none.
+    """
+    if problem not in names():
+        raise InvalidCheckpoint(f"no weights ship for problem {problem!r}; train some and give their folder as --model")
+    return problem
+
+
+def folder(name_or_path: str) -> Path:
+    """Of a shipped name, or a folder that ``l2o train`` wrote.
+
+    Raises:
+        InvalidCheckpoint: there are no weights.
+    """
+    found = SHIPPED / name_or_path if name_or_path in names() else Path(name_or_path)
+    if not (found / WEIGHTS).is_file():
+        near = difflib.get_close_matches(name_or_path, names(), n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "train some with l2o train"
+        raise InvalidCheckpoint(
+            f"model {name_or_path!r} is neither a shipped one ({', '.join(names()) or 'none'}) "
+            f"nor a folder with {WEIGHTS}; {hint}"
+        )
+    return found
+
+
+def find(name_or_path: str, *, device: str = "cpu") -> Weights:
+    """Those of a shipped name, or of a folder that ``l2o train`` wrote.
+
+    Raises:
+        InvalidCheckpoint: there are none, or their recipe cannot be read.
+    """
+    where = folder(name_or_path)
+    try:
+        problem = tomllib.loads((where / RECIPE).read_text(encoding="utf-8"))["problem"]
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError) as error:
+        raise InvalidCheckpoint(f"{where}: not readable as weights: {RECIPE}: {error}") from None
+    return Weights(where.name, where, str(problem), device)
