@@ -7,6 +7,7 @@ do, see :func:`compare`). What a solver does wrong becomes a row that says so.
 from __future__ import annotations
 
 import math
+import re
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -21,6 +22,30 @@ from l2o.solvers import NAMES
 OK, FAILED, SKIPPED = "ok", "failed", "skipped"
 TIE = 1e-9
 """Relative difference up to which two costs are one: sums of floats depend on their order."""
+
+
+@dataclass(frozen=True)
+class TimeLimit:
+    """Seconds for one solve: the same for all instances, or so many for each node."""
+
+    seconds: float = 0.0
+    per_node: float = 0.0
+
+    @classmethod
+    def parse(cls, text: str) -> TimeLimit:
+        """From ``10``, or ``n/100`` for a hundredth of a second for each node. Raises :class:`ValueError`."""
+        match = re.fullmatch(r"n\s*/\s*([0-9.eE+-]+)", text.strip())
+        limit = cls(per_node=1 / float(match[1])) if match else cls(seconds=float(text))
+        if not 0 < limit(1) < math.inf:
+            raise ValueError(f"found {text!r}, expected seconds above 0 or a rate as n/100")
+        return limit
+
+    def __call__(self, n: int) -> float:
+        """For an instance of ``n`` nodes."""
+        return self.seconds + self.per_node * n
+
+    def __str__(self) -> str:
+        return f"n/{1 / self.per_node:g} s" if self.per_node else f"{self.seconds:g} s"
 
 
 @dataclass(frozen=True)
@@ -69,7 +94,7 @@ def compare(
     instances: Sequence[Instance],
     solvers: Sequence[str],
     *,
-    time_limit: float,
+    time_limit: float | TimeLimit,
     seed: int = 0,
     threads: int = 1,
     model: str | None = None,
@@ -81,7 +106,7 @@ def compare(
 
     Args:
         solvers: names as for :func:`l2o.solvers.find`.
-        time_limit: seconds for each solve, from the start of its process.
+        time_limit: seconds for each solve, from the start of its process, the same for all or by their nodes.
         model: for the learned solvers.
         in_process: solve in this process instead, for many solves that are short: seconds are then without start-up,
             and a crash ends everything.
@@ -89,15 +114,16 @@ def compare(
         report: told each row as soon as it is there; its gap is final only where the best known cost is given.
     """
     rows: list[Row] = []
+    limit = time_limit if isinstance(time_limit, TimeLimit) else TimeLimit(time_limit)
     for instance in instances:
         group: list[Row] = []
         for solver in solvers:
             answer: Answer | None = None
             if in_process and not stop():
-                answer = attempt(Task(instance, solver, model, time_limit, seed, threads, time.monotonic()))
+                answer = attempt(Task(instance, solver, model, limit(instance.n), seed, threads, time.monotonic()))
             elif not in_process:
                 answer = attempt_afresh(
-                    solver, instance, time_limit=time_limit, seed=seed, threads=threads, model=model, stop=stop
+                    solver, instance, time_limit=limit(instance.n), seed=seed, threads=threads, model=model, stop=stop
                 )
             if answer is None:
                 return rows + with_gaps(group)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from l2o import outputs
-from l2o.compare import OK, Row, Summary, common, compare, groups, rehearse, summarise
+from l2o.compare import OK, Row, Summary, TimeLimit, common, compare, groups, rehearse, summarise
 from l2o.exits import INTERRUPTED, SOLVED
 from l2o.interrupt import Interrupt
 from l2o.machine import commit, hardware, versions
@@ -20,6 +20,7 @@ from l2o.problems.instance import InvalidInstance
 from l2o.progress import amount
 from l2o.selection import Filters, select
 from l2o.solvers import LEARNED, NAMES, find
+from l2o.weights import default
 
 MOST_LINES = 100
 """Up to so many instances are printed one by one."""
@@ -31,7 +32,7 @@ class Request:
     """The options of `l2o compare`, which says what they mean."""
 
     solvers: Sequence[str]
-    time_limit: float
+    time_limit: TimeLimit
     threads: int
     seed: int
     model: str | None
@@ -55,7 +56,7 @@ def compare_files(sources: Sequence[str], filters: Filters, request: Request, de
     for reason in left_out:
         say(f"left out: {reason}", quiet=request.quiet)
     if set(solvers) & set(LEARNED):
-        from l2o.checkpoint import default, load
+        from l2o.checkpoint import load
 
         for name in {request.model or default(instance.problem) for instance in instances}:
             load(name)
@@ -86,7 +87,7 @@ def compare_files(sources: Sequence[str], filters: Filters, request: Request, de
         "commit": commit(),
         "hardware": hardware(),
         "versions": versions(),
-        "time_limit": request.time_limit,
+        "time_limit": str(request.time_limit),
         "threads": request.threads,
         "seed": request.seed,
         "model": request.model,
@@ -147,7 +148,7 @@ def text(rows: Sequence[Row], solvers: Sequence[str], document: dict[str, Any]) 
     """The tables for people."""
     several = "s" if document["threads"] > 1 else ""
     blocks = [
-        f"{document['time_limit']:g} s per solve, counting {document['seconds_count']}; "
+        f"{document['time_limit']} per solve, counting {document['seconds_count']}; "
         f"{document['threads']} thread{several}; seed {document['seed']}\n"
         f"{document['hardware']}; " + ", ".join(f"{name} {version}" for name, version in document["versions"].items())
     ]

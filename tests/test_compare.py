@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from l2o import checkpoint, fresh, problems
-from l2o.compare import FAILED, OK, SKIPPED, Row, common, compare, judged, summarise, with_gaps
+from l2o.compare import FAILED, OK, SKIPPED, Row, TimeLimit, common, compare, judged, summarise, with_gaps
 from l2o.files import read
 from l2o.fresh import Answer
 from l2o.models.local import Policy
@@ -202,3 +202,14 @@ def test_unknown_solvers_are_refused_with_advice() -> None:
     for name, advice in (("ortool", "did you mean 'ortools'"), ("no.such:thing", "No module"), ("math:nil", "'nil'")):
         with pytest.raises(ValueError, match=advice):
             find(name)
+
+
+def test_a_time_limit_may_depend_on_the_nodes() -> None:
+    assert TimeLimit.parse("2.5")(7) == TimeLimit.parse("2.5")(70) == 2.5
+    assert TimeLimit.parse("n/100")(250) == 2.5
+    assert str(TimeLimit.parse("n / 10")) == "n/10 s" and str(TimeLimit.parse("3")) == "3 s"
+    for text in ("0", "-1", "inf", "nan", "n/0", "n/-5", "soon", "m/3", ""):
+        with pytest.raises((ValueError, ZeroDivisionError)):
+            TimeLimit.parse(text)
+    (only,) = compare([cities(45)], ["own:told"], time_limit=TimeLimit.parse("n/10"), seed=7, threads=2)
+    assert only.reason.startswith("RuntimeError: 4.5 7 2 2")

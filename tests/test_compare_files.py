@@ -41,7 +41,7 @@ def test_tables_and_files(tmp_path: Path) -> None:
     assert {row["gap_to"] for row in rows[6:]} == {"best found"}
 
     document = json.loads(outputs[1].read_text())
-    assert document["time_limit"] == 1.5 and document["seed"] == 5 and document["threads"] == 1
+    assert document["time_limit"] == "1.5 s" and document["seed"] == 5 and document["threads"] == 1
     assert document["versions"]["ortools"] and document["hardware"] and "fresh process" in document["seconds_count"]
     assert [row["instance"] for row in document["rows"]] == [row["instance"] for row in rows]
     summary = {line["solver"]: line for line in document["summary"]}
