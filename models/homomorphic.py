@@ -1,0 +1,122 @@
+"""Actor-critic networks that respect the symmetries of a decision process, and those without to compare with.
+
+Source: E. van der Pol and others, "MDP homomorphic networks", 2020, section 5 and appendix: policies are equivariant,
+values invariant. Channels are one over the root of the group's order as many as without symmetry, so that the networks
+have about as many weights.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Generator, Tensor, nn
+
+from l2o.models.symmetrizer import Conv2d, Linear, Representation, cyclic, quarter_turns
+
+KINDS = ("equivariant", "nullspace", "random", "plain")
+"""Bases of the weights; ``plain`` is an ordinary network."""
+
+
+class ActorCritic(nn.Module):
+    """What is seen in, logits ``[B, actions]`` and values ``[B]`` out, from a common trunk."""
+
+    def __init__(self, trunk: nn.Module, policy: nn.Module, value: nn.Module) -> None:
+        super().__init__()
+        self.trunk, self.policy, self.value = trunk, policy, value
+
+    def forward(self, seen: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.trunk(seen)
+        return self.policy(features), self.value(features)[:, 0]
+
+
+class Symmetry:
+    """What a group does to what is seen and to actions."""
+
+    def __init__(self, see: Representation, act: Representation) -> None:
+        """``see`` acts on flattened observations."""
+        self.see, self.act = see, act
+        self._see = see.matrices.to(torch.get_default_dtype())
+        self._places = act.matrices.argmax(dim=1)
+
+    @property
+    def order(self) -> int:
+        """How many elements the group has."""
+        return self.see.order
+
+    def seen(self, element: Tensor, observations: Tensor) -> Tensor:
+        """``observations [B, ...]`` after the group elements ``[B]``."""
+        flat = observations.flatten(1).unsqueeze(2)
+        return (self._see[element] @ flat).view_as(observations)
+
+    def acted(self, element: Tensor, actions: Tensor) -> Tensor:
+        """``actions [B]`` after the group elements ``[B]``."""
+        return self._places[element, actions]
+
+
+def cartpole_symmetry() -> Symmetry:
+    """Seen in a mirror, positions and angles change their signs and left is right."""
+    unit = torch.eye(4, dtype=torch.float64)
+    return Symmetry(Representation(torch.stack([unit, -unit])), cyclic(2))
+
+
+def gridworld_symmetry() -> Symmetry:
+    """Turned by quarters, the directions of the compass follow each other; to stay is to stay."""
+    return Symmetry(quarter_turns(21), cyclic(4) + Representation.trivial(4))
+
+
+def cartpole(kind: str, generator: Generator) -> ActorCritic:
+    """Two hidden layers: 64 channels of two numbers each, or 64 and 128 ordinary units."""
+    if kind == "plain":
+        trunk = nn.Sequential(nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 128), nn.ReLU())
+        return ActorCritic(trunk, _small(nn.Linear(128, 2)), _small(nn.Linear(128, 1)))
+    symmetry = cartpole_symmetry()
+    hidden, one = cyclic(2), Representation.trivial(2)
+    layer = _layers(kind, generator)
+    trunk = nn.Sequential(layer(symmetry.see, hidden, (1, 64)), nn.ReLU(), layer(hidden, hidden, (64, 64)), nn.ReLU())
+    policy, value = layer(hidden, symmetry.act, (64, 1)), layer(hidden, one, (64, 1))
+    return ActorCritic(trunk, _small(policy), _small(value))
+
+
+def gridworld(kind: str, generator: Generator) -> ActorCritic:
+    """Two convolutions, the largest answer over the image, one hidden layer."""
+    if kind == "plain":
+        trunk = nn.Sequential(
+            nn.Conv2d(1, 32, 7, stride=2), nn.ReLU(), nn.Conv2d(32, 64, 5), nn.ReLU(), Brightest(),
+            nn.Linear(64, 512), nn.ReLU(),
+        )  # fmt: skip
+        return ActorCritic(trunk, _small(nn.Linear(512, 5)), _small(nn.Linear(512, 1)))
+    group, one = cyclic(4).regular(), Representation.trivial(4)
+    symmetry = gridworld_symmetry()
+    first, second, third = (math.floor(width / math.sqrt(4)) for width in (32, 64, 512))
+    layer = _layers(kind, generator)
+    trunk = nn.Sequential(
+        Conv2d(one, group, (1, first), quarter_turns(7), stride=2, kind=kind, generator=generator), nn.ReLU(),
+        Conv2d(group, group, (first, second), quarter_turns(5), kind=kind, generator=generator), nn.ReLU(), Brightest(),
+        layer(group, group, (second, third)), nn.ReLU(),
+    )  # fmt: skip
+    policy, value = layer(group, symmetry.act, (third, 1)), layer(group, one, (third, 1))
+    return ActorCritic(trunk, _small(policy), _small(value))
+
+
+class Brightest(nn.Module):
+    """``[B, c, h, w]`` to ``[B, c]``: the largest over the image, wherever it is."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.amax(dim=(2, 3))
+
+
+def _layers(kind: str, generator: Generator) -> Callable[..., Linear]:
+    def layer(inputs: Representation, outputs: Representation, channels: tuple[int, int]) -> Linear:
+        return Linear(inputs, outputs, channels, kind=kind, generator=generator)
+
+    return layer
+
+
+def _small(head: nn.Module) -> nn.Module:
+    """A head that says little at first, so that all actions are about equally likely."""
+    with torch.no_grad():
+        for parameter in head.parameters():
+            parameter.mul_(0.01)
+    return head
