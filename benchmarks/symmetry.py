@@ -3,8 +3,8 @@
 ``python benchmarks/symmetry.py [--problem tsp] [--minutes 10] [--seeds 5] [--side-by-side 2] [--arm NAME]...`` trains
 every arm on uniform maps of 50 nodes from scratch, first with three learning rates or more and one seed each, then with
 the best of them and more seeds, each run on one thread, whose minutes are those of the processor. Runs are kept in
-``benchmarks/results/symmetry/``; what is finished is not repeated. Then it prints tables in Markdown and writes plots
-to ``docs/``.
+``benchmarks/results/symmetry/`` and their curves in ``benchmarks/curves/``; what is finished is not repeated. Then it
+prints tables in Markdown and writes plots to ``docs/``.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from l2o.train import train
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "symmetry"
+CURVES = ROOT / "benchmarks" / "curves"
 DOCS = ROOT / "docs"
 
 STARTS = 16
@@ -178,6 +179,11 @@ def folder_of(problem: str, arm: str, rate: float, seed: int, minutes: float) ->
     return RESULTS / f"{problem}-{arm.replace(' ', '-').replace(',', '')}-{rate:g}-{seed}-{minutes:g}min"
 
 
+def curve_path(folder: Path) -> Path:
+    """Where the curve of a finished run is kept."""
+    return CURVES / f"{folder.name}.json"
+
+
 def run(problem: str, arm: str, rate: float, seed: int, minutes: float, *, measured: bool) -> None:
     """Train one arm once; without a curve if it is not ``measured``."""
     keep_freed_memory()
@@ -201,8 +207,10 @@ def run(problem: str, arm: str, rate: float, seed: int, minutes: float, *, measu
     augmented = "invariant" not in arm and "EGNN" not in arm
     callbacks = [Measure(rules, folder, augmented=augmented)] if measured else []
     train(recipe, folder, threads=1, quiet=True, callbacks=callbacks)
-    for name in ("trained", *(["done"] if measured else [])):
-        (folder / name).touch()
+    (folder / "trained").touch()
+    if measured:
+        CURVES.mkdir(exist_ok=True)
+        shutil.copy(folder / "curve.json", curve_path(folder))
 
 
 def merged(first: Any, second: Any) -> Any:
@@ -215,7 +223,7 @@ def merged(first: Any, second: Any) -> Any:
 def launch(problem: str, arm: str, rate: float, seed: int, minutes: float, *, measured: bool = True) -> Path:
     """The folder of one run, from a process of its own unless it is there already."""
     folder = folder_of(problem, arm, rate, seed, minutes)
-    if not (folder / ("done" if measured else "trained")).exists():
+    if not (curve_path(folder) if measured else folder / "trained").exists():
         shutil.rmtree(folder, ignore_errors=True)
         words = [sys.executable, str(ROOT / "benchmarks" / "symmetry.py"), *([] if measured else ["--unmeasured"])]
         words += ["--run", json.dumps([problem, arm, rate, seed, minutes])]
@@ -227,7 +235,7 @@ def launch(problem: str, arm: str, rate: float, seed: int, minutes: float, *, me
 def curve_of(problem: str, arm: str, rate: float, seed: int, minutes: float) -> list[dict[str, float]]:
     """What one run was measured to do."""
     folder = launch(problem, arm, rate, seed, minutes)
-    return cast(list[dict[str, float]], json.loads((folder / "curve.json").read_text()))
+    return cast(list[dict[str, float]], json.loads(curve_path(folder).read_text()))
 
 
 def best_rate(problem: str, arm: str, minutes: float) -> float:
