@@ -98,6 +98,12 @@ def solve(
     iterations: Annotated[
         int | None, typer.Option(min=0, help="End the local search after so many kicks per thread.")
     ] = None,
+    bound: Annotated[
+        bool,
+        typer.Option(
+            "--bound/--no-bound", help="Look for a lower bound too, with --time-limit or the default of it. Tours only."
+        ),
+    ] = True,
     seed: Annotated[
         int,
         typer.Option(
@@ -150,6 +156,7 @@ def solve(
         samples=samples,
         improve=improve,
         iterations=iterations,
+        bound=bound,
         seed=seed,
         initial=initial,
         json=as_json,
@@ -159,6 +166,66 @@ def solve(
         quiet=quiet,
     )
     raise typer.Exit(solve_files(files, output or [], request, started=STARTED))
+
+
+@app.command()
+def solve_many(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE...",
+            help="Folders, files, files with an instance a line (.jsonl, .txt), or random sets as uniform:100x10.",
+        ),
+    ],
+    output: Annotated[
+        str,
+        typer.Option("--output", "-o", metavar="PATH", help="A .jsonl, a line an instance; what it has is not redone."),
+    ],
+    model: Annotated[
+        str | None, typer.Option(help="Weights: a name or a path. Default: those shipped for the problem.")
+    ] = None,
+    time_limit: Annotated[
+        float, typer.Option("--time-limit", "-t", metavar="S", callback=_seconds, help="Of search for each instance.")
+    ] = 1.0,
+    samples: Annotated[int, typer.Option(min=0, help="Random constructions of each, on top of the greedy one.")] = 0,
+    improve: Annotated[
+        bool, typer.Option("--improve/--no-improve", help="Search after construction, or the policy alone.")
+    ] = True,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of all that is random.")] = 0,
+    batch: Annotated[int, typer.Option(min=1, help="Instances of equal size that the policy builds together.")] = 64,
+    processes: Annotated[int | None, typer.Option(min=1, max=1024, help="Default: one per core.")] = None,
+    engine: Annotated[
+        str, typer.Option(help="processes, or ray for a cluster (pip install 'l2o[ray]').")
+    ] = "processes",
+    rounding: Annotated[
+        str | None,
+        typer.Option(callback=_rounding, metavar="R", help="Of distances, as in l2o solve."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")] = False,
+) -> None:
+    """Solve very many instances, on all cores or by Ray: one line of JSON each.
+
+    Run it again after a kill or Ctrl-C, and it goes on where it was.
+    """
+    from l2o.machine import cores
+    from l2o.many import ENGINES, Request, solve_many
+
+    if engine not in ENGINES:
+        raise typer.BadParameter(f"--engine: found {engine!r}, expected one of {', '.join(ENGINES)}")
+    request = Request(
+        output=output,
+        model=model,
+        time_limit=time_limit,
+        samples=samples,
+        improve=improve,
+        seed=seed,
+        batch=batch,
+        processes=processes or cores(),
+        engine=engine,
+        rounding=rounding,
+        quiet=quiet,
+    )
+    raise typer.Exit(solve_many(sources, request))
 
 
 @app.command()
@@ -180,11 +247,11 @@ def compare(
         ),
     ] = "policy,l2o,ortools,nearest",
     time_limit: Annotated[
-        float,
+        str,
         typer.Option(
-            "--time-limit", "-t", metavar="S", callback=_seconds, help="Seconds per solve, start-up included."
+            "--time-limit", "-t", metavar="S", help="Seconds per solve, start-up included; n/100 for so many per node."
         ),
-    ] = 10.0,
+    ] = "10",
     threads: Annotated[int, typer.Option(min=1, max=1024, help="For each solver. OR-Tools uses one in any case.")] = 1,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of random sets, and of every solver.")] = 0,
     model: Annotated[
@@ -218,12 +285,20 @@ def compare(
     Each solve has a process of its own, and time counts from its start. Every solution is checked; a failure is a row
     that says so. Ctrl-C prints what is there.
     """
+    from l2o.compare import TimeLimit
     from l2o.compare_files import Request, compare_files
     from l2o.selection import Filters
 
+    try:
+        limit_each = TimeLimit.parse(time_limit)
+    except (ValueError, ZeroDivisionError):
+        raise typer.BadParameter(
+            f"--time-limit: found {time_limit!r}, expected seconds above 0, or n/100 for a hundredth for each node"
+        ) from None
+
     filters = Filters(problem, metric, set_name, min_n, max_n or math.inf, limit)
     names = [name.strip() for name in solvers.split(",") if name.strip()]
-    request = Request(names, time_limit, threads, seed, model, in_process, rounding, quiet)
+    request = Request(names, limit_each, threads, seed, model, in_process, rounding, quiet)
     raise typer.Exit(compare_files(sources, filters, request, output or []))
 
 
@@ -294,6 +369,48 @@ def plot(
     from l2o.plot import plot_file
 
     plot_file(file, solution, output, rounding=rounding)
+
+
+@app.command()
+def explain_mdp(
+    nodes: Annotated[
+        int, typer.Option(min=3, max=7, help="Of each map; the ground process grows like a factorial.")
+    ] = 6,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the random maps.")] = 0,
+) -> None:
+    """Show how far the process of building a solution shrinks without losing anything: tails, symmetry, smallest."""
+    from l2o.explain_mdp import explain
+
+    print(explain(nodes, seed))
+
+
+@app.command()
+def reproduce(
+    task: Annotated[str, typer.Argument(metavar="TASK", help="cartpole or gridworld.")],
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", metavar="DIR", help="Default: runs/reproduce-TASK.")
+    ] = None,
+    arms: Annotated[str | None, typer.Option(metavar="NAME,...", help="Default: all five.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Runs of each arm. Default: as many as the paper's.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Of each run.")] = None,
+    processes: Annotated[int | None, typer.Option(min=1, max=1024, help="Default: one per core.")] = None,
+) -> None:
+    """Train the arms of "MDP homomorphic networks" anew: learning curves, and a table beside the paper's figures.
+
+    Run it again after a kill or Ctrl-C, and it goes on where it was.
+    """
+    from pathlib import Path
+
+    from l2o.machine import cores
+    from l2o.reproduce import ARMS, TASKS
+    from l2o.reproduce import reproduce as run
+
+    if task not in TASKS:
+        raise typer.BadParameter(f"found task {task!r}, expected one of {', '.join(TASKS)}")
+    folder = Path(output) if output else Path("runs") / f"reproduce-{task}"
+    chosen = tuple(name.strip() for name in arms.split(",")) if arms else ARMS
+    print(run(task, folder, arms=chosen, seeds=seeds, steps=steps, processes=processes or cores()))
+    print(f"\n{folder / 'curves.png'}")
 
 
 def main() -> NoReturn:
