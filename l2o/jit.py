@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, TypeVar, cast
 
-import numba
-
 from l2o.jit_cache import folder
+
+_BLAS = "scipy.linalg.cython_blas"
+# Its arraymath loads this to see whether it is there, which takes a tenth of a second, and again where it is wanted.
+_STAND_IN = _BLAS not in sys.modules
+if _STAND_IN:
+    sys.modules[_BLAS] = ModuleType(_BLAS)
+import numba  # noqa: E402
+import numba.np.arraymath  # noqa: E402
+
+if _STAND_IN:
+    del sys.modules[_BLAS]
 
 _FOLDER = folder()
 if _FOLDER is not None:

@@ -85,7 +85,7 @@ def solve(
         stop: asked often, from several threads; True ends the search.
         watcher: told what is going on.
         bound: look for a lower bound too where only time ends the search: beside it or, where there is one thread, in
-            the last part of its time. The search ends as soon as the two meet.
+            a part of its time. The search ends as soon as the two meet.
 
     Raises:
         Infeasible: ``initial`` breaks a rule.
@@ -105,15 +105,16 @@ def solve(
         best.offer(initial, "initial solution")
     newcomers: SimpleQueue[Routes] = SimpleQueue()
     certified = bound and timed and known(instance.problem)
-    # Where one thread does everything, the bound has the last of its time.
+    # Where one thread does everything, the bound has some of its time, a third of it before the search.
     reserve = RESERVE * (time_limit - (now - started)) if certified and threads == 1 else 0.0
 
-    def certify() -> None:
+    def certify(seconds: float = math.inf) -> None:
+        end = min(clock.limit, clock.seconds + seconds)
         bounds(
             instance,
             upper=lambda: best.cost,
-            over=lambda: clock.over() or best.optimal,
-            left=lambda: clock.limit - clock.seconds,
+            over=lambda: clock.over() or clock.seconds >= end or best.optimal,
+            left=lambda: end - clock.seconds,
             told=best.certify,
         )
 
@@ -147,13 +148,15 @@ def solve(
             return
         if best.found is None:
             best.offer(*quick(instance))
+        if reserve:
+            certify(reserve / 3)
         certifying = ThreadPoolExecutor(1).submit(certify) if certified and not reserve else None
         improved_by = f"{best.solver} + local search"
         watcher.phase("local search")
         improved = local_search(
             instance,
             best.routes,
-            deadline=clock.deadline - reserve,
+            deadline=clock.deadline - reserve * 2 / 3,
             seed=seed,
             threads=threads,
             report=lambda _, better: best.offer(better, improved_by),
@@ -162,7 +165,7 @@ def solve(
             newcomers=newcomers if building is not None else None,
         )
         best.offer(improved, improved_by)
-        if reserve:
+        if reserve and not best.optimal:
             watcher.phase("lower bound")
             certify()
         elif certifying is not None:

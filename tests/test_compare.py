@@ -204,6 +204,7 @@ def test_unknown_solvers_are_refused_with_advice() -> None:
             find(name)
 
 
+@pytest.mark.usefixtures("own_solvers")
 def test_a_time_limit_may_depend_on_the_nodes() -> None:
     assert TimeLimit.parse("2.5")(7) == TimeLimit.parse("2.5")(70) == 2.5
     assert TimeLimit.parse("n/100")(250) == 2.5

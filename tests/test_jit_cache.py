@@ -65,3 +65,16 @@ def test_searches_and_numba_are_not_loaded_before_they_are_used() -> None:
     code = "import sys, l2o.improve, l2o.heuristics; print({'numba', 'scipy', 'torch'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_numba_is_loaded_without_linear_algebra_and_finds_it_when_it_is_wanted(tmp_path: Path) -> None:
+    code = """
+import sys
+import l2o.jit
+print("scipy.linalg" in sys.modules)
+import numba
+import numpy as np
+print(numba.njit(lambda a: np.dot(a, a)[0, 0])(np.full((2, 2), 3.0)))
+print("scipy.linalg.cython_blas" in sys.modules)
+"""
+    assert run(code, tmp_path) == ["False", "18.0", "True"]
