@@ -127,6 +127,8 @@ def solve(
             newcomers.put(routes)
 
     def work() -> None:
+        if clock.over():
+            return
         if improve and not compiled(instance.problem):
             watcher.phase("compiling the local search, once on this machine")
             with clock.held():
