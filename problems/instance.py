@@ -91,6 +91,13 @@ class Instance:
         )
 
     @property
+    def whole(self) -> bool:
+        """Whether all costs are whole numbers, as far as rounding or the matrix itself say so."""
+        if self.rounding in ("nearest", "ceil", "floor", "next"):
+            return True
+        return self.matrix is not None and self.rounding == "none" and bool((self.matrix == np.rint(self.matrix)).all())
+
+    @property
     def n(self) -> int:
         """Number of nodes, the depot included."""
         return len(self.ids)

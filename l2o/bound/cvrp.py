@@ -26,7 +26,7 @@ VIOLATED = 0.02
 SLACK = 1e-9
 """Relative, on loads and on the sum of a bound."""
 LONGEST = 1e6
-_WHOLE = ("nearest", "ceil", "floor", "next")
+"""Seconds, where nobody limits them."""
 
 
 def bounds(
@@ -47,9 +47,6 @@ def bounds(
     assert instance.demand is not None and instance.capacity is not None
     nodes = np.arange(n)
     matrix = instance.distance(nodes[:, None], nodes)
-    whole = instance.rounding in _WHOLE or bool(
-        instance.matrix is not None and instance.rounding == "none" and (matrix == np.rint(matrix)).all()
-    )
     task = {
         "matrix": matrix.tolist(),
         "demand": (instance.demand / instance.capacity).tolist(),
@@ -57,7 +54,7 @@ def bounds(
     }
     best = -math.inf
     for value in apart(__name__, task, over):
-        value = float(math.ceil(value)) if whole else value
+        value = float(math.ceil(value)) if instance.whole else value
         if value > best:
             best = value
             told(Bound(value, "linear program with rounded capacity cuts (HiGHS)"))

@@ -31,7 +31,6 @@ LONGEST = 1e6
 """Seconds of branch and cut, where nobody limits them."""
 _WORK = 20_000
 """Nodes times steps of the ascent between two looks at the clock: about 10 ms."""
-_WHOLE = ("nearest", "ceil", "floor", "next")
 
 
 def bounds(
@@ -91,11 +90,7 @@ class Prices:
         self.n = n = instance.n
         nodes = np.arange(n)
         lengths = instance.distance(nodes[:, None], near)
-        self.whole = instance.rounding in _WHOLE or bool(
-            instance.matrix is not None
-            and instance.rounding == "none"
-            and (instance.matrix == np.rint(instance.matrix)).all()
-        )
+        self.whole = instance.whole
         largest = float(instance.matrix.max()) if instance.matrix is not None else _diameter(instance)
         # Units so small that rounding does not matter, so large that no sum overflows.
         wanted = 1024.0 if self.whole else 2.0**24 / max(float(np.median(lengths)), 1e-300)

@@ -17,6 +17,7 @@ import numpy as np
 
 from l2o.improve.metric import Metric, between
 from l2o.improve.random import State, below
+from l2o.improve.space import is_held
 from l2o.jit import njit
 from l2o.problems.instance import Floats, Ints
 
@@ -318,11 +319,6 @@ def _trace(w: Workspace, tours: Ints, a: int) -> None:
 
 
 @njit
-def _is_held(w: Workspace, one: int, two: int) -> bool:
-    return len(w.held) > 0 and (w.held[one, 0] == two or w.held[one, 1] == two)
-
-
-@njit
 def _join(w: Workspace, tours: Ints, a: int) -> tuple[float, bool]:
     """Join all subtours to one; what is gained, mostly less than nothing, and whether it could be done."""
     n, k = w.near.shape
@@ -355,12 +351,12 @@ def _join(w: Workspace, tours: Ints, a: int) -> tuple[float, bool]:
                     close = between(w.metric, node, there)
                     for side in range(2):
                         node2 = w.links[node, side]
-                        if _is_held(w, node, node2):
+                        if is_held(w.held, node, node2):
                             continue
                         open_ = between(w.metric, node, node2) - close
                         for side2 in range(2):
                             there2 = w.links[there, side2]
-                            if _is_held(w, there, there2):
+                            if is_held(w.held, there, there2):
                                 continue
                             won = open_ + between(w.metric, there, there2) - between(w.metric, node2, there2)
                             if won > best:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from l2o.improve.metric import Metric, between
 from l2o.improve.random import below, uniform
-from l2o.improve.space import NONE
+from l2o.improve.space import NONE, is_held
 from l2o.jit import njit
 from l2o.problems.instance import Floats, Ints
 
@@ -208,11 +208,6 @@ def _place(s: Search, p1: int, forward: bool, node: int) -> int:
 
 
 @njit
-def _is_held(s: Search, a: int, b: int) -> bool:
-    return len(s.held) > 0 and (s.held[a, 0] == b or s.held[a, 1] == b)
-
-
-@njit
 def _step(s: Search, t1: int, t2: int, gain: float) -> tuple[bool, float, int]:
     """Make the best sequential 3-opt move that begins by removing the edge t1-t2, for which ``gain`` is won.
 
@@ -239,7 +234,7 @@ def _step(s: Search, t1: int, t2: int, gain: float) -> tuple[bool, float, int]:
         for side in range(2):
             r4 = r3 - 1 if side == 0 else r3 + 1
             t4 = _at(s, p1, forward, r4)
-            if _is_held(s, t3, t4):
+            if is_held(s.held, t3, t4):
                 continue
             g2 = g1 + between(metric, t3, t4)
             if side == 0:
@@ -270,7 +265,7 @@ def _step(s: Search, t1: int, t2: int, gain: float) -> tuple[bool, float, int]:
                         if r6 < 0:
                             continue
                     t6 = _at(s, p1, forward, r6)
-                    if _is_held(s, t5, t6):
+                    if is_held(s.held, t5, t6):
                         continue
                     g4 = g3 + between(metric, t5, t6)
                     closed = g4 - between(metric, t6, t1)
@@ -313,7 +308,7 @@ def _improve_at(s: Search, node: int) -> bool:
     """Look for a better tour by removing an edge at ``node``; up to ``_DEPTH`` moves that do not yet pay are tried."""
     for side in range(2):
         t2 = _next(s, node) if side == 0 else _previous(s, node)
-        if _is_held(s, node, t2):
+        if is_held(s.held, node, t2):
             continue
         gain = between(s.metric, node, t2)
         start = s.notes[_CHANGES]
@@ -362,7 +357,7 @@ def _kick(s: Search, longest: int) -> None:
     b2, c1 = int(tour[end_b % n]), int(tour[(end_b + 1) % n])
     c2, d1 = int(tour[end_c % n]), int(tour[(end_c + 1) % n])
     d2, a1 = int(tour[end_d % n]), int(tour[(end_d + 1) % n])
-    if _is_held(s, a2, b1) or _is_held(s, b2, c1) or _is_held(s, c2, d1) or _is_held(s, d2, a1):
+    if is_held(s.held, a2, b1) or is_held(s.held, b2, c1) or is_held(s.held, c2, d1) or is_held(s.held, d2, a1):
         return
     m = s.metric
     removed = between(m, a2, b1) + between(m, b2, c1) + between(m, c2, d1) + between(m, d2, a1)

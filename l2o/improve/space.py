@@ -9,6 +9,7 @@ import numpy as np
 
 from l2o.improve.metric import Metric, metric
 from l2o.improve.neighbours import nearest
+from l2o.jit import njit
 from l2o.problems.instance import Instance, Ints
 
 NONE: Ints = np.zeros((0, 2), np.int64)
@@ -23,6 +24,12 @@ class Space(NamedTuple):
     """``[n, k]`` nearest neighbours, nearest first."""
     held: Ints
     """``[n, 2]`` neighbours that a node must keep, or -1; or :data:`NONE`."""
+
+
+@njit
+def is_held(held: Ints, a: int, b: int) -> bool:
+    """Whether the edge between two nodes must stay."""
+    return len(held) > 0 and (held[a, 0] == b or held[a, 1] == b)
 
 
 def space(

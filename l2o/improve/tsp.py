@@ -159,13 +159,18 @@ def gathered(
     return members
 
 
-def descended(where: Space, tour: Ints, clock: Clock, told: Told) -> tuple[float, Ints]:
-    """The local optimum that ``tour`` leads to."""
-    search = kernels_tsp.search(where.metric, where.near, tour, random.state(0), where.held)
+def descend(search: kernels_tsp.Search, clock: Clock, told: Told) -> None:
+    """Down to a local optimum, or as far as there is time."""
     done = False
     while not done and not clock.over():
         done = kernels_tsp.descend(search, _WORK)
         told(kernels_tsp.best_cost(search), lambda: kernels_tsp.best(search))
+
+
+def descended(where: Space, tour: Ints, clock: Clock, told: Told) -> tuple[float, Ints]:
+    """The local optimum that ``tour`` leads to."""
+    search = kernels_tsp.search(where.metric, where.near, tour, random.state(0), where.held)
+    descend(search, clock, told)
     return kernels_tsp.best_cost(search), kernels_tsp.best(search)
 
 
@@ -173,10 +178,7 @@ def chained(where: Space, tour: Ints, clock: Clock, seed: int, thread: int, told
     """Iterated local search, annealed, until the clock is over."""
     n = len(tour)
     search = kernels_tsp.search(where.metric, where.near, tour, random.state(seed, thread), where.held)
-    done = False
-    while not done and not clock.over():
-        done = kernels_tsp.descend(search, _WORK)
-        told(kernels_tsp.best_cost(search), lambda: kernels_tsp.best(search))
+    descend(search, clock, told)
     warm = HEAT * float(np.median(search.near_cost[:, :3]))
     kicks = 0
     while (chunk := clock.chunk(kicks, _CHUNK)) > 0:
