@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -162,10 +163,8 @@ def reproduce(
     unknown = [arm for arm in arms if arm not in ARMS]
     if unknown:
         raise InvalidInstance(f"found arm {unknown[0]!r}, expected one of {', '.join(ARMS)}; choose another")
-    try:
-        import gymnasium  # noqa: F401
-    except ImportError:
-        raise InvalidInstance("found no Gymnasium, which these experiments need; pip install 'l2o[rl]'") from None
+    if find_spec("gymnasium") is None:
+        raise InvalidInstance("found no Gymnasium, which these experiments need; pip install 'l2o[rl]'")
     folder.mkdir(parents=True, exist_ok=True)
     runs = [Run(name, arm, seed, task.rates[arm], task.steps, folder) for seed in range(task.seeds) for arm in arms]
     todo = [run for run in runs if not run.path.exists()]

@@ -148,9 +148,9 @@ def gathered(
     """``first`` and as many other local optima as can be made in the ``seconds``; none if too few could."""
     members = [first]
     begun = time.monotonic()
-    for made in parents(where, seed, kicks, pool, threads, clock.over):
-        members.append(made)
-        told(made[0], lambda: made[1])  # noqa: B023 (asked for at once)
+    for cost, tour in parents(where, seed, kicks, pool, threads, clock.over):
+        members.append((cost, tour))
+        told(cost, tour.copy)
         spent = time.monotonic() - begun
         if spent * (LEAST - 1) > seconds * (len(members) - 1):
             return []
