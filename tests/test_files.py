@@ -71,15 +71,22 @@ def big_text(n: int) -> str:
     return f"TYPE : TSP\nDIMENSION : {n}\nEDGE_WEIGHT_TYPE : EUC_2D\nNODE_COORD_SECTION\n{rows}EOF\n"
 
 
-def test_86_000_nodes_are_read_fast(tmp_path: Path) -> None:
-    path = tmp_path / "big.tsp"
-    path.write_text(big_text(86_000))
+def least_seconds(action: Callable[[], object]) -> float:
+    """The shortest of five runs."""
     seconds = []
     for _ in range(5):
         begin = time.perf_counter()
-        assert read(path).n == 86_000
+        action()
         seconds.append(time.perf_counter() - begin)
-    assert min(seconds) < 0.3
+    return min(seconds)
+
+
+def test_86_000_nodes_are_read_faster_than_python_splits_their_lines(tmp_path: Path) -> None:
+    path = tmp_path / "big.tsp"
+    path.write_text(big_text(86_000))
+    assert read(path).n == 86_000
+    rows = path.read_text().splitlines()[4:-1]
+    assert least_seconds(lambda: read(path)) < least_seconds(lambda: [[float(x) for x in row.split()] for row in rows])
 
 
 def test_gzip_is_unpacked_whatever_its_name(tmp_path: Path) -> None:
@@ -161,7 +168,7 @@ def test_ten_gigabytes_are_refused_at_once(tmp_path: Path) -> None:
     begin = time.perf_counter()
     with pytest.raises(InvalidInstance, match="found more than 512 MiB"):
         read(path)
-    assert time.perf_counter() - begin < 0.1
+    assert time.perf_counter() - begin < 1  # to read it would take many
 
 
 def test_a_gzip_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
