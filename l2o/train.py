@@ -82,6 +82,7 @@ def train(
         module.policy.compile(dynamic=module.dynamic)
     data = RandomInstances(problem, recipe.data, recipe.seed, most=recipe.validation.most)
     interrupt = Interrupt()
+    keeper = Keeper(folder, recipe, interrupt, before)
     trainer = lightning.Trainer(
         accelerator="gpu" if device.startswith("cuda") else device,
         devices=processes,
@@ -92,7 +93,7 @@ def train(
         num_sanity_val_steps=0,
         log_every_n_steps=20,
         logger=[CSVLogger(folder, name="csv"), TensorBoardLogger(folder, name="tensorboard")],
-        callbacks=[Keeper(folder, recipe, interrupt, before), Progress(quiet=quiet), *callbacks],
+        callbacks=[keeper, Progress(quiet=quiet), *callbacks],
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -107,7 +108,8 @@ def train(
                 raise
     if interrupt():
         raise KeyboardInterrupt
-    trainer.validate(module, datamodule=data, verbose=False)
+    if keeper.measured_at != int(module.averaged.n_averaged):
+        trainer.validate(module, datamodule=data, verbose=False)
     return folder
 
 
@@ -140,6 +142,7 @@ class Keeper(Callback):
         self.folder, self.recipe, self.interrupt, self.before = folder, recipe, interrupt, before
         self.commit = machine.commit()
         self.curve: list[dict[str, float]] = []
+        self.measured_at = -1  # steps
         self.saved = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
@@ -163,6 +166,7 @@ class Keeper(Callback):
 
     def on_validation_end(self, trainer: lightning.Trainer, module: Any) -> None:
         """Add a point to the learning curve and save the averaged weights."""
+        self.measured_at = int(module.averaged.n_averaged)
         if not trainer.is_global_zero:
             return
         measured = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("gap/")}
@@ -171,7 +175,7 @@ class Keeper(Callback):
             "minutes": round(module.seconds / 60, 2),
             "instances": module.instances,
             "decisions": module.decisions,
-            "steps": int(module.averaged.n_averaged),
+            "steps": self.measured_at,
             "skipped": module.skipped,
             **gaps,
         }

@@ -18,6 +18,7 @@ from typing import cast
 
 import pytest
 import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
 from safetensors.torch import load_file
 
 from l2o import checkpoint, problems, validation
@@ -109,6 +110,17 @@ def test_a_run_leaves_weights_logs_and_a_record(problem: str, tmp_path: Path) ->
         train(loaded, folder)
     with pytest.raises(InvalidRecipe, match="nothing to resume"):
         train(loaded, tmp_path / "other", resume=True)
+
+
+def test_the_last_weights_are_measured_once(tmp_path: Path) -> None:
+    steps = []
+
+    class Count(Callback):
+        def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+            steps.append(trainer.global_step)
+
+    folder = train(recipe(), tmp_path / "run", quiet=True, callbacks=[Count()])
+    assert steps == [checkpoint.load(str(folder)).record["steps"]]
 
 
 def test_it_learns() -> None:
