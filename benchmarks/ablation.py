@@ -3,7 +3,8 @@
 ``python benchmarks/ablation.py [--recipe tsp] [--minutes 15] [--seeds 3] [--side-by-side 2] [ARM...]`` trains each arm
 from scratch on one thread, as many at once as ``--side-by-side`` says, and prints a Markdown table of the final gaps on
 the validation set, means over the seeds. Minutes are those of the processor, without compiling and measuring. Runs
-are kept in ``benchmarks/results/ablation/``; finished ones are not repeated, killed ones are resumed.
+are kept in ``benchmarks/results/ablation/`` and the records of finished ones in ``benchmarks/records/``; what is
+finished is not repeated, what was killed is resumed.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -25,9 +27,11 @@ from l2o import recipe as recipes
 from l2o.learner import Learner
 from l2o.reinforce import Reinforce
 from l2o.train import LEARNERS, train
+from l2o.weights import RECORD
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "ablation"
+RECORDS = ROOT / "benchmarks" / "records"
 
 JOINS: dict[str, tuple[str, ...]] = {
     "recipe": (),
@@ -74,12 +78,14 @@ def run(recipe: str, arm: str, seed: int, minutes: float, folder: str) -> None:
 def trained(recipe: str, arm: str, seed: int, minutes: float) -> dict[str, Any]:
     """The record of one finished run."""
     folder = RESULTS / f"{recipe}-{minutes:g}min-{arm.replace(' ', '-').replace(',', '')}-seed{seed}"
-    done = folder / "record.json"
-    if not done.exists() or json.loads(done.read_text())["minutes"] < minutes:
+    kept = RECORDS / f"{folder.name}.json"
+    if not kept.exists():
         words = [sys.executable, __file__, "--run", json.dumps([recipe, arm, seed, minutes, str(folder)])]
         subprocess.run(words, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=True, cwd=ROOT)
+        RECORDS.mkdir(exist_ok=True)
+        shutil.copy(folder / RECORD, kept)
         print(f"trained {folder.name}", file=sys.stderr, flush=True)
-    record: dict[str, Any] = json.loads(done.read_text())
+    record: dict[str, Any] = json.loads(kept.read_text())
     return record
 
 
