@@ -248,5 +248,11 @@ class Best:
             raise RuntimeError(
                 f"{self._instance.name}: {solver} says its cost is {self.cost!r}, the check says {cost!r}"
             )
-        bound = (None, "") if self.bound is None else (min(self.bound.value, cost), self.bound.method)
-        return Solution(routes, cost, solver, self._clock.seconds, tuple(self.trace), *bound)
+        if self.bound is None:
+            return Solution(routes, cost, solver, self._clock.seconds, tuple(self.trace))
+        value, method = self.bound.value, self.bound.method
+        if value > cost * (1 + TIE):
+            raise RuntimeError(
+                f"{self._instance.name}: {method} says that nothing costs less than {value!r}, found {cost!r}"
+            )
+        return Solution(routes, cost, solver, self._clock.seconds, tuple(self.trace), min(value, cost), method)

@@ -14,6 +14,8 @@ from torch import Tensor
 
 from l2o import constructions as building
 from l2o import problems
+from l2o import solve as solving
+from l2o.bound import Bound
 from l2o.files import read, read_solution
 from l2o.models.local import Config, Policy
 from l2o.models.patch import Patch, PatchSight
@@ -198,6 +200,15 @@ def test_a_cost_that_the_check_does_not_confirm_never_leaves(monkeypatch: pytest
     monkeypatch.setattr(tours, "cost", lambda self, instance, routes: honest(self, instance, routes) - 1)
     with pytest.raises(RuntimeError, match="the check says"):
         solve(cities(10), untrained("tsp"), improve=False)
+
+
+def test_a_bound_that_a_solution_contradicts_never_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(*_: object, told: Callable[[Bound], None], **__: object) -> None:
+        told(Bound(1e9, "a guess"))
+
+    monkeypatch.setattr(solving, "bounds", wrong)
+    with pytest.raises(RuntimeError, match="a guess says that nothing costs less"):
+        solve(cities(20), untrained("tsp"), time_limit=5.0, bound=True)
 
 
 def test_the_trace_tells_the_story() -> None:
