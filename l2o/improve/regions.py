@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from l2o.improve import kernels_eax, random
+from l2o.improve import kernels_segments
 from l2o.improve.space import NONE, Space
 from l2o.problems.instance import Floats, Ints
 
@@ -79,10 +79,9 @@ def adopt(space: Space, tour: Ints, changes: list[tuple[Ints, Ints]]) -> Ints:
     removed, added = (np.concatenate(edges) for edges in zip(*changes, strict=True))
     if not len(removed):
         return tour
-    room = kernels_eax.workspace(space.metric, space.near, space.held, random.state(0), cuts=len(removed))
-    tours = tour[None].copy()
-    if kernels_eax.adopt(room, tours, 0, removed, added):
-        whole: Ints = tours[0]
+    room = kernels_segments.segments(space.metric, space.near, space.held, cuts=len(removed))
+    whole = tour.copy()
+    if kernels_segments.adopt(room, whole, removed, added):
         return whole
     # Pieces that have nothing else near: what one region changes leaves none.
     first, *others = changes
