@@ -57,6 +57,7 @@ def join(
     *,
     share: float = SHARE,
     noise: Gumbel | None = None,
+    partial: tuple[Fragments, Ints] | None = None,
     watch: Callable[[int, Fragments], None] | None = None,
     stop: Callable[[int], bool] | None = None,
 ) -> Joined | None:
@@ -66,6 +67,8 @@ def join(
         share: of the joins left, how many one round makes, the most probable ones; at least one. Where more are sure,
             as many as those are, counting what both of its ends say of a join as one.
         noise: added to the logits of every round. None: the most probable joins.
+        partial: solutions to go on from, which are left as they are, and the edges ``[m, 2]`` that they have, of nodes
+            numbered ``row * n + node``. None: every node is a path of its own.
         watch: called before each round with the most joins left and the partial solutions, which go on changing.
         stop: called with the number of joins made; True gives up and returns None.
     """
@@ -73,11 +76,11 @@ def join(
     from l2o import kernels_join
 
     batch, n, _ = graph.pos.shape
-    fragments = problem.fragments(graph)
+    fragments = problem.fragments(graph) if partial is None else partial[0].clone()
     open_, other = fragments.open.view(-1).numpy(), fragments.other.view(-1).numpy()
     load = fragments.load.view(-1).numpy()
     start = np.repeat(np.arange(batch) * n, n)
-    edges: list[Ints] = []
+    edges: list[Ints] = [] if partial is None else [partial[1]]
     # The last two ends of a tour are joined without asking.
     spare = 0 if problem.depot else 2
     left = whole = (open_.reshape(batch, n).sum(axis=1) - spare + 1) // 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import cast
 
 import numpy as np
@@ -139,6 +140,27 @@ def test_the_policy_sees_only_what_is_left() -> None:
     seen: list[int] = []
     join(TSP, untrained(), sample(30, 2), watch=lambda left, state: seen.append(left))
     assert seen[0] == 29 and seen == sorted(seen, reverse=True) and seen[-1] == 1
+
+
+def test_what_was_joined_before_stays() -> None:
+    n = 12
+    graph = sample(n, 2)
+    # In both instances 0 - 1 - 2 and 5 - 9 are paths.
+    open_, other = torch.full((2, n), 2), torch.arange(n).expand(2, n).clone()
+    open_[:, [0, 2, 5, 9]], open_[:, 1] = 1, 0
+    other[:, [0, 2, 5, 9]] = torch.tensor([2, 0, 9, 5])
+    partial = Fragments(open_, other, torch.zeros(2, n, dtype=torch.float64))
+    kept = [(0, 1), (1, 2), (5, 9)]
+    edges = np.array([[row * n + a, row * n + b] for row in range(2) for a, b in kept])
+    made = join(TSP, untrained(), graph, partial=(partial, edges))
+    assert made is not None
+    for row, ((tour,), cost) in enumerate(zip(made.routes, made.cost.tolist(), strict=True)):
+        assert sorted(tour) == list(range(n))
+        ring = list(zip(tour, tour[1:] + tour[:1], strict=True))
+        assert all((a, b) in ring or (b, a) in ring for a, b in kept)
+        points = graph.pos[row].tolist()
+        assert cost == pytest.approx(sum(math.dist(points[a], points[b]) for a, b in ring), rel=1e-5)
+    assert partial.open.sum() == 2 * (2 * n - 6), "what was given is left as it was"
 
 
 def test_giving_up() -> None:

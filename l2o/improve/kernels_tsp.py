@@ -342,14 +342,14 @@ def descend(s: Search, work: int) -> bool:
 
 
 @njit
-def _kick(s: Search, longest: int) -> None:
-    """A double bridge of three short stretches: A B C D becomes A D C B, without turning any of them.
+def _double_bridge(s: Search, end_a: int) -> None:
+    """Exchange three short stretches behind a place: A B C D becomes A D C B, without turning any of them.
 
     Nothing is done where that would break an edge that is held.
     """
     tour = s.tour
     n = len(tour)
-    end_a = below(s.rng, n)
+    longest = min(_LONGEST, (n - 1) // 3)
     end_b = end_a + 1 + below(s.rng, longest)
     end_c = end_b + 1 + below(s.rng, longest)
     end_d = end_c + 1 + below(s.rng, longest)
@@ -372,32 +372,37 @@ def _kick(s: Search, longest: int) -> None:
 
 
 @njit
-def kicks(s: Search, count: int, heat: float) -> None:
-    """``count`` times: kick, search around the kick, and keep the new tour or undo it all.
+def kick(s: Search, place: int, heat: float) -> None:
+    """Kick the tour behind ``place``, search around the kick, and keep the new tour or undo it all.
 
     A worse tour is kept with the probability that simulated annealing gives it at temperature ``heat``. The best tour
     is saved when it is about to be left for a worse one, which is refused that time.
     """
-    longest = min(_LONGEST, (len(s.tour) - 1) // 3)
+    before = s.costs[_CURRENT]
+    s.notes[_CHANGES] = 0
+    _double_bridge(s, place)
+    while s.notes[_QUEUE_SIZE] > 0 and s.notes[_CHANGES] < _JOURNAL - 4 * _DEPTH:
+        _improve_at(s, _pop(s))
+    after = s.costs[_CURRENT]
+    if after > before:
+        keep = after < before - heat * np.log(1.0 - uniform(s.rng))
+        leaving_best = before <= s.costs[_BEST] and not s.notes[_SAVED]
+        if not keep or leaving_best:
+            _undo(s, 0)
+            s.costs[_CURRENT] = before
+            if keep:
+                _copy(s.tour, s.best)
+                s.notes[_SAVED] = 1
+    elif after < s.costs[_BEST]:
+        s.costs[_BEST] = after
+        s.notes[_SAVED] = 0
+
+
+@njit
+def kicks(s: Search, count: int, heat: float) -> None:
+    """So many, each at a random place."""
     for _ in range(count):
-        before = s.costs[_CURRENT]
-        s.notes[_CHANGES] = 0
-        _kick(s, longest)
-        while s.notes[_QUEUE_SIZE] > 0 and s.notes[_CHANGES] < _JOURNAL - 4 * _DEPTH:
-            _improve_at(s, _pop(s))
-        after = s.costs[_CURRENT]
-        if after > before:
-            keep = after < before - heat * np.log(1.0 - uniform(s.rng))
-            leaving_best = before <= s.costs[_BEST] and not s.notes[_SAVED]
-            if not keep or leaving_best:
-                _undo(s, 0)
-                s.costs[_CURRENT] = before
-                if keep:
-                    _copy(s.tour, s.best)
-                    s.notes[_SAVED] = 1
-        elif after < s.costs[_BEST]:
-            s.costs[_BEST] = after
-            s.notes[_SAVED] = 0
+        kick(s, below(s.rng, len(s.tour)), heat)
 
 
 @njit
