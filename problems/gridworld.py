@@ -8,79 +8,55 @@ there.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from gymnasium import spaces
-from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from l2o.problems.instance import Bools, Floats, Ints
+from l2o.problems.worlds import MOVES, Worlds
 
 SIDE, PIXELS = 7, 3
 """Cells on each side, and pixels on each side of a cell."""
-MOVES: Ints = np.array([[-1, 0], [0, -1], [1, 0], [0, 1], [0, 0]])
-"""Rows and columns of the actions: up, left, down, right, each a quarter turn to the left of the one before; stay."""
-RESTLESS, LONGEST = 0.15, 100
+RESTLESS = 0.15
 
 Images = NDArray[np.float32]
 
 
-class GridWorlds(VectorEnv[Images, Ints, Any]):
-    """``num_envs`` worlds that go on by themselves: the step after the end of an episode only begins the next one."""
+class GridWorlds(Worlds):
+    """``num_envs`` predators, each in a world of its own."""
+
+    longest = 100
 
     def __init__(self, num_envs: int) -> None:
-        self.num_envs = num_envs
-        self.metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
         size = SIDE * PIXELS
-        self.single_observation_space = spaces.Box(0.0, 1.0, (1, size, size), np.float32)
-        self.single_action_space = spaces.Discrete(len(MOVES))
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
+        super().__init__(num_envs, spaces.Box(0.0, 1.0, (1, size, size), np.float32), spaces.Discrete(len(MOVES)))
         self.prey: Ints = np.zeros((num_envs, 2), np.int64)
         """``[N, 2]`` row and column of the prey from the predator, 0 to 6 around the torus; (0, 0) is caught."""
-        self._steps = np.zeros(num_envs, np.int64)
-        self._ended = np.zeros(num_envs, bool)
 
-    def reset(
-        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Images, dict[str, Any]]:
+    def begin(self, which: Bools) -> None:
         """Predator and prey at random, not on the same cell."""
-        super().reset(seed=seed if isinstance(seed, int) else None)
-        self._begin(np.ones(self.num_envs, bool))
-        self._ended[:] = False
-        return self.images(), {}
+        cell = self.np_random.integers(1, SIDE * SIDE, size=self.num_envs)
+        self.prey = np.where(which[:, None], np.stack([cell // SIDE, cell % SIDE], axis=1), self.prey)
 
-    def step(self, actions: Ints) -> tuple[Images, Floats, Bools, Bools, dict[str, Any]]:
+    def draw(self) -> tuple[Bools, Ints]:
+        """Whether preys run, and where to."""
+        return self.np_random.random(self.num_envs) < RESTLESS, self.np_random.integers(4, size=self.num_envs)
+
+    def advance(self, actions: Ints, drawn: tuple[Bools, Ints]) -> tuple[Floats, Bools]:
         """The predator goes, then the prey if it is not caught."""
-        fresh = self._ended.copy()
+        runs, direction = drawn
         prey = (self.prey - MOVES[actions]) % SIDE
-        caught = (prey == 0).all(axis=1)
-        runs = ~caught & (self.np_random.random(self.num_envs) < RESTLESS)
-        prey = np.where(runs[:, None], (prey + MOVES[self.np_random.integers(4, size=self.num_envs)]) % SIDE, prey)
+        runs = runs & (prey != 0).any(axis=1)
+        self.prey = np.where(runs[:, None], (prey + MOVES[direction]) % SIDE, prey)
         # A prey that runs into the predator is caught as well.
-        caught |= (prey == 0).all(axis=1)
-        self.prey = np.where(fresh[:, None], self.prey, prey)
-        self._steps += 1
-        reward = np.where(caught, 1.0, -0.1)
-        late = self._steps >= LONGEST
-        self._begin(fresh)
-        reward[fresh] = 0.0
-        terminated, truncated = caught & ~fresh, late & ~caught & ~fresh
-        self._ended = terminated | truncated
-        return self.images(), reward, terminated, truncated, {}
+        caught = (self.prey == 0).all(axis=1)
+        return np.where(caught, 1.0, -0.1), caught
 
-    def images(self) -> Images:
-        """``[N, 1, 21, 21]`` what is seen now."""
+    def seen(self) -> Images:
+        """``[N, 1, 21, 21]``"""
         cells = np.zeros((self.num_envs, SIDE, SIDE), np.float32)
         middle = SIDE // 2
         cells[:, middle, middle] = 1.0
         row, column = ((self.prey + middle) % SIDE).T
         cells[np.arange(self.num_envs), row, column] = 1.0
         return cells.repeat(PIXELS, axis=1).repeat(PIXELS, axis=2)[:, None]
-
-    def _begin(self, which: Bools) -> None:
-        cell = self.np_random.integers(1, SIDE * SIDE, size=self.num_envs)
-        self.prey = np.where(which[:, None], np.stack([cell // SIDE, cell % SIDE], axis=1), self.prey)
-        self._steps[which] = 0

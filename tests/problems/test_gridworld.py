@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from l2o.models.homomorphic import gridworld_symmetry
-from l2o.problems.gridworld import LONGEST, MOVES, SIDE, GridWorlds
+from l2o.problems.gridworld import SIDE, GridWorlds
+from l2o.problems.worlds import MOVES
 
 
 def test_a_prey_beside_the_predator_is_caught_by_going_there() -> None:
@@ -41,10 +42,10 @@ def test_the_prey_runs_now_and_then_and_the_torus_has_no_rim() -> None:
 def test_an_episode_ends_after_a_hundred_steps() -> None:
     worlds = GridWorlds(50)
     worlds.reset(seed=2)
-    for step in range(1, LONGEST + 1):
+    for step in range(1, worlds.longest + 1):
         worlds.prey[:] = 3, 3
         _, _, terminated, truncated, _ = worlds.step(np.full(50, 4))
-        assert not terminated.any() and truncated.all() == (step == LONGEST)
+        assert not terminated.any() and truncated.all() == (step == worlds.longest)
 
 
 def test_what_is_seen() -> None:
@@ -52,7 +53,7 @@ def test_what_is_seen() -> None:
     seen, _ = worlds.reset(seed=3)
     assert worlds.observation_space.contains(seen)
     worlds.prey[:] = 1, 5
-    (image,) = worlds.images()[0]
+    (image,) = worlds.seen()[0]
     lit = {(int(r), int(c)) for r, c in np.argwhere(image[1::3, 1::3] > 0)}
     assert lit == {(3, 3), (4, 1)} and image.sum() == 2 * 9
 
@@ -70,12 +71,12 @@ def test_quarter_turns_change_nothing() -> None:
                     worlds.prey[:] = cell
                     acted = torch.tensor([action])
                     if turned:
-                        image = symmetry.seen(torch.tensor([element]), torch.from_numpy(worlds.images()))
+                        image = symmetry.seen(torch.tensor([element]), torch.from_numpy(worlds.seen()))
                         worlds.prey[:] = _prey(image[0, 0, 1::3, 1::3].numpy())
                         acted = symmetry.acted(torch.tensor([element]), acted)
                     # The predator's part of a step; the prey's is the same in every direction.
                     worlds.prey = (worlds.prey - MOVES[acted.numpy()]) % SIDE
-                    results.append(torch.from_numpy(worlds.images()))
+                    results.append(torch.from_numpy(worlds.seen()))
                 expected = symmetry.seen(torch.tensor([element]), results[0])
                 torch.testing.assert_close(results[1], expected)
 
