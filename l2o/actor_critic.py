@@ -1,5 +1,8 @@
 """PPO and A2C on vectorised environments, as a Lightning module.
 
+Observations are arrays, or dictionaries of them. Actions ``[N, A]`` of ``A`` agents with one reward are learned as one
+joint action, whose likelihood is the product of the agents'.
+
 Sources: J. Schulman and others, "Proximal policy optimization algorithms", 2017; V. Mnih and others, "Asynchronous
 methods for deep reinforcement learning", 2016; J. Schulman and others, "High-dimensional continuous control using
 generalized advantage estimation", 2016.
@@ -41,11 +44,38 @@ class Settings:
     """Largest norm."""
 
 
+Seen = Tensor | dict[str, Tensor]
+
+
+def tensors(seen: Any) -> Seen:
+    """Observations of environments as float32."""
+    if isinstance(seen, dict):
+        return {name: torch.from_numpy(np.asarray(part, np.float32)) for name, part in seen.items()}
+    return torch.from_numpy(np.asarray(seen, np.float32))
+
+
+def choose(seen: Seen, which: Tensor) -> Seen:
+    """Some of them."""
+    return {name: part[which] for name, part in seen.items()} if isinstance(seen, dict) else seen[which]
+
+
+def join(seen: list[Seen]) -> Seen:
+    """One behind the other."""
+    if isinstance(seen[0], dict):
+        return {name: torch.cat([part[name] for part in seen]) for name in seen[0]}  # type: ignore[index]
+    return torch.cat(seen)  # type: ignore[arg-type]
+
+
+def likelihood(logs: Tensor, action: Tensor) -> Tensor:
+    """``[B]`` logarithms, of ``logs [B, ..., actions]`` and ``action [B, ...]``."""
+    return logs.gather(-1, action.unsqueeze(-1)).flatten(1).sum(dim=1)
+
+
 @dataclass(frozen=True)
 class Rollout:
     """``T`` steps of ``N`` environments; some of the ``T N`` only begin an episode and are left out."""
 
-    seen: Tensor
+    seen: Seen
     action: Tensor
     likelihood: Tensor
     advantage: Tensor
@@ -63,7 +93,7 @@ class ActorCritic(lightning.LightningModule):
         settings: Settings,
         *,
         seed: int,
-        augment: Callable[[torch.Generator, Tensor, Tensor], tuple[Tensor, Tensor]] | None = None,
+        augment: Callable[[torch.Generator, Seen, Tensor], tuple[Seen, Tensor]] | None = None,
     ) -> None:
         """``augment(generator, observations, actions)`` says how minibatches are changed before they are learned."""
         super().__init__()
@@ -75,23 +105,24 @@ class ActorCritic(lightning.LightningModule):
         self.returns: list[tuple[int, float]] = []
         """When an episode ended, in steps played, and what it earned."""
         seen, _ = environments.reset(seed=seed)
-        self._seen = torch.from_numpy(np.asarray(seen, np.float32))
-        self._fresh = np.zeros(len(seen), bool)
-        self._earned = np.zeros(len(seen))
+        self._seen = tensors(seen)
+        self._fresh = np.zeros(environments.num_envs, bool)
+        self._earned = np.zeros(environments.num_envs)
 
     @torch.no_grad()
     def play(self) -> Rollout:
         """One roll-out and the advantages of its actions."""
-        steps, count = self.settings.steps, len(self._seen)
+        steps, count = self.settings.steps, len(self._fresh)
         seen, actions, likelihoods, values, rewards, over, ended, real = [], [], [], [], [], [], [], []
         for _ in range(steps):
             logits, value = self.network(self._seen)
-            logs = logits.log_softmax(dim=1)
-            action = torch.multinomial(logs.exp(), 1, generator=self.generator)[:, 0]
+            logs = logits.log_softmax(dim=-1)
+            drawn = torch.multinomial(logs.exp().flatten(0, -2), 1, generator=self.generator)
+            action = drawn.view(logs.shape[:-1])
             following, reward, terminated, truncated, _ = self.environments.step(action.numpy())
             seen.append(self._seen)
             actions.append(action)
-            likelihoods.append(logs.gather(1, action.unsqueeze(1))[:, 0])
+            likelihoods.append(likelihood(logs, action))
             values.append(value)
             rewards.append(torch.from_numpy(np.asarray(reward, np.float32)))
             over.append(torch.from_numpy(terminated.copy()))
@@ -104,7 +135,7 @@ class ActorCritic(lightning.LightningModule):
                 self._earned[i] = 0.0
             # The step after an end only begins the next episode, whatever was chosen.
             self._fresh = terminated | truncated
-            self._seen = torch.from_numpy(np.asarray(following, np.float32))
+            self._seen = tensors(following)
         values.append(self.network(self._seen)[1])
         advantage = torch.zeros(steps, count)
         following_advantage = torch.zeros(count)
@@ -117,8 +148,8 @@ class ActorCritic(lightning.LightningModule):
             advantage[t] = following_advantage
         keep = torch.stack(real).flatten()
         goal = advantage + torch.stack(values[:-1])
-        flat = (torch.cat(seen), torch.cat(actions), torch.cat(likelihoods), advantage.flatten(), goal.flatten())
-        return Rollout(*(part[keep] for part in flat))
+        flat = (torch.cat(actions), torch.cat(likelihoods), advantage.flatten(), goal.flatten())
+        return Rollout(choose(join(seen), keep), *(part[keep] for part in flat))
 
     def training_step(self, batch: Any, number: int) -> None:
         """Play, then learn from it."""
@@ -128,15 +159,15 @@ class ActorCritic(lightning.LightningModule):
         for _ in range(settings.passes):
             order = torch.randperm(len(advantage), generator=self.generator)
             for part in order.tensor_split(settings.parts):
-                seen, action = rollout.seen[part], rollout.action[part]
+                seen, action = choose(rollout.seen, part), rollout.action[part]
                 if self.augment is not None:
                     seen, action = self.augment(self.generator, seen, action)
                 logits, value = self.network(seen)
-                logs = logits.log_softmax(dim=1)
-                ratio = (logs.gather(1, action.unsqueeze(1))[:, 0] - rollout.likelihood[part]).exp()
+                logs = logits.log_softmax(dim=-1)
+                ratio = (likelihood(logs, action) - rollout.likelihood[part]).exp()
                 bounded = ratio.clamp(1 - settings.clip, 1 + settings.clip)
                 gain = torch.minimum(ratio * advantage[part], bounded * advantage[part]).mean()
-                entropy = -(logs.exp() * logs).sum(dim=1).mean()
+                entropy = -(logs.exp() * logs).flatten(1).sum(dim=1).mean()
                 error = (value - rollout.goal[part]).square().mean()
                 optimizer.zero_grad()
                 self.manual_backward(settings.value * error - gain - settings.entropy * entropy)

@@ -386,29 +386,29 @@ def explain_mdp(
 
 @app.command()
 def reproduce(
-    task: Annotated[str, typer.Argument(metavar="TASK", help="cartpole or gridworld.")],
+    task: Annotated[str, typer.Argument(metavar="TASK", help="cartpole, gridworld, wildlife or traffic.")],
     output: Annotated[
         str | None, typer.Option("--output", "-o", metavar="DIR", help="Default: runs/reproduce-TASK.")
     ] = None,
-    arms: Annotated[str | None, typer.Option(metavar="NAME,...", help="Default: all five.")] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="Runs of each arm. Default: as many as the paper's.")] = None,
+    arms: Annotated[str | None, typer.Option(metavar="NAME,...", help="Default: all of the task.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Runs of each arm. Default: 15 to 25, by task.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Of each run.")] = None,
     processes: Annotated[int | None, typer.Option(min=1, max=1024, help="Default: one per core.")] = None,
 ) -> None:
-    """Train the arms of "MDP homomorphic networks" anew: learning curves, and a table beside the paper's figures.
+    """Train the arms of "MDP homomorphic networks", one agent or several, anew: learning curves, and a table of steps.
 
     Run it again after a kill or Ctrl-C, and it goes on where it was.
     """
     from pathlib import Path
 
     from l2o.machine import cores
-    from l2o.reproduce import ARMS, TASKS
+    from l2o.reproduce import TASKS
     from l2o.reproduce import reproduce as run
 
     if task not in TASKS:
         raise typer.BadParameter(f"found task {task!r}, expected one of {', '.join(TASKS)}")
     folder = Path(output) if output else Path("runs") / f"reproduce-{task}"
-    chosen = tuple(name.strip() for name in arms.split(",")) if arms else ARMS
+    chosen = tuple(name.strip() for name in arms.split(",")) if arms else None
     print(run(task, folder, arms=chosen, seeds=seeds, steps=steps, processes=processes or cores()))
     print(f"\n{folder / 'curves.png'}")
 

@@ -1,4 +1,5 @@
-"""``l2o reproduce``: the experiments of "MDP homomorphic networks" (van der Pol and others, 2020), trained anew.
+"""``l2o reproduce``: the experiments of "MDP homomorphic networks" (van der Pol and others, 2020) and "Multi-agent MDP
+homomorphic networks" (2022), trained anew.
 
 Every arm is trained over many seeds, each run in a process of its own and kept as it is finished, so that a killed
 reproduction goes on where it was. Then learning curves are drawn and a table is printed beside the paper's figures.
@@ -9,10 +10,12 @@ from __future__ import annotations
 import json
 import math
 import multiprocessing
+import pkgutil
 import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -29,6 +32,10 @@ POINTS = 200
 class Task:
     """One experiment."""
 
+    worlds: str
+    """The class of environments, or the name of one of Gymnasium's."""
+    models: str
+    """The module that has its network and its symmetry, by the name of the task."""
     steps: int
     """Of the environments together, for each run."""
     seeds: int
@@ -37,16 +44,19 @@ class Task:
     """A curve shows the mean of the last so many returns."""
     solved: float
     """Return from which on it counts as learned."""
-    paper: dict[str, str]
-    """Steps that the paper's curves take, read off by eye."""
     settings: dict[str, Any]
     """Of :class:`l2o.actor_critic.Settings`."""
     rates: dict[str, float]
-    """Learning rate of each arm."""
+    """Its arms, and the learning rate of each. ``augmented`` is the ordinary network, shown every minibatch after
+    random elements of the group; the others are kinds of weights."""
+    paper: dict[str, str] = field(default_factory=dict)
+    """Steps that the paper's curves take, read off by eye."""
 
 
 TASKS = {
     "cartpole": Task(
+        worlds="CartPole-v1",
+        models="l2o.models.homomorphic",
         steps=40_000,
         seeds=25,
         environments=4,
@@ -57,6 +67,8 @@ TASKS = {
         rates={"equivariant": 1e-3, "nullspace": 1e-3, "random": 1e-3, "plain": 1e-3, "augmented": 1e-3},
     ),
     "gridworld": Task(
+        worlds="l2o.problems.gridworld:GridWorlds",
+        models="l2o.models.homomorphic",
         steps=600_000,
         seeds=20,
         environments=16,
@@ -66,9 +78,30 @@ TASKS = {
         settings={"steps": 16, "trace": 1.0},
         rates={"equivariant": 1e-3, "nullspace": 1e-3, "random": 1e-3, "plain": 1e-3, "augmented": 1e-3},
     ),
+    # A null space has three times the weights: these arms shall differ in nothing but symmetry.
+    "wildlife": Task(
+        worlds="l2o.problems.wildlife:Drones",
+        models="l2o.models.fleet",
+        steps=50_000,
+        seeds=15,
+        environments=16,
+        episodes=100,
+        solved=1.5,
+        settings={"steps": 32, "passes": 4, "parts": 4},
+        rates={"equivariant": 1e-3, "random": 1e-3, "plain": 1e-3, "augmented": 1e-3},
+    ),
+    "traffic": Task(
+        worlds="l2o.problems.traffic:Junctions",
+        models="l2o.models.fleet",
+        steps=50_000,
+        seeds=15,
+        environments=16,
+        episodes=20,
+        solved=-0.3,
+        settings={"steps": 32, "passes": 4, "parts": 4},
+        rates={"equivariant": 1e-3, "random": 1e-3, "plain": 1e-3, "augmented": 1e-3},
+    ),
 }
-ARMS = ("equivariant", "nullspace", "random", "plain", "augmented")
-"""``augmented`` is the ordinary network, shown every minibatch after random elements of the group."""
 
 
 @dataclass(frozen=True)
@@ -95,28 +128,28 @@ def train(run: Run) -> Run:
     import lightning
     import torch
 
-    from l2o.actor_critic import ActorCritic, Settings
-    from l2o.models import homomorphic
+    from l2o.actor_critic import ActorCritic, Seen, Settings
     from l2o.train import silence
 
     torch.set_num_threads(1)
     silence()
     torch.manual_seed(run.seed)
     task = TASKS[run.task]
+    models = import_module(task.models)
     kind = "plain" if run.arm == "augmented" else run.arm
-    network = getattr(homomorphic, run.task)(kind, torch.Generator().manual_seed(run.seed))
-    symmetry = getattr(homomorphic, f"{run.task}_symmetry")()
+    network = getattr(models, run.task)(kind, torch.Generator().manual_seed(run.seed))
+    symmetry = getattr(models, f"{run.task}_symmetry")()
 
-    def augment(generator: torch.Generator, seen: torch.Tensor, action: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        element = torch.randint(symmetry.order, (len(seen),), generator=generator)
+    def augment(generator: torch.Generator, seen: Seen, action: torch.Tensor) -> tuple[Seen, torch.Tensor]:
+        element = torch.randint(symmetry.order, (len(action),), generator=generator)
         return symmetry.seen(element, seen), symmetry.acted(element, action)
 
     module = ActorCritic(
         network,
-        environments(run.task, task.environments),
+        environments(task),
         Settings(rate=run.rate, **task.settings),
         seed=run.seed,
-        augment=augment if run.arm == "augmented" else None,  # type: ignore[arg-type]
+        augment=augment if run.arm == "augmented" else None,
     )
     rollouts = math.ceil(run.steps / (task.environments * module.settings.steps))
     trainer = lightning.Trainer(
@@ -132,22 +165,20 @@ def train(run: Run) -> Run:
     return run
 
 
-def environments(task: str, count: int) -> Any:
-    """So many of a task's, vectorised."""
-    if task == "gridworld":
-        from l2o.problems.gridworld import GridWorlds
-
-        return GridWorlds(count)
+def environments(task: Task) -> Any:
+    """So many as it wants, vectorised."""
+    if ":" in task.worlds:
+        return pkgutil.resolve_name(task.worlds)(task.environments)
     import gymnasium
 
-    return gymnasium.make_vec("CartPole-v1", count, vectorization_mode="vector_entry_point")
+    return gymnasium.make_vec(task.worlds, task.environments, vectorization_mode="vector_entry_point")
 
 
 def reproduce(
     name: str,
     folder: Path,
     *,
-    arms: tuple[str, ...] = ARMS,
+    arms: tuple[str, ...] | None = None,
     seeds: int | None = None,
     steps: int | None = None,
     processes: int,
@@ -160,9 +191,10 @@ def reproduce(
     """
     task = TASKS[name]
     task = replace(task, seeds=seeds or task.seeds, steps=steps or task.steps)
-    unknown = [arm for arm in arms if arm not in ARMS]
+    arms = arms or tuple(task.rates)
+    unknown = [arm for arm in arms if arm not in task.rates]
     if unknown:
-        raise InvalidInstance(f"found arm {unknown[0]!r}, expected one of {', '.join(ARMS)}; choose another")
+        raise InvalidInstance(f"found arm {unknown[0]!r}, expected one of {', '.join(task.rates)}; choose another")
     if find_spec("gymnasium") is None:
         raise InvalidInstance("found no Gymnasium, which these experiments need; pip install 'l2o[rl]'")
     folder.mkdir(parents=True, exist_ok=True)
@@ -178,8 +210,14 @@ def reproduce(
 
 
 def curve(run: Run, task: Task) -> Floats:
-    """``[POINTS]`` mean return of the last episodes, at even steps; NaN before the first has ended."""
+    """``[POINTS]`` mean return of the last episodes, at even steps; NaN before the first has ended.
+
+    Raises:
+        InvalidInstance: none has.
+    """
     returns = json.loads(run.path.read_text())
+    if not returns:
+        raise InvalidInstance(f"found no episode that ended in {run.path.name}, expected some; take more steps")
     at, earned = np.array([step for step, _ in returns]), np.array([value for _, value in returns])
     found = np.full(POINTS, np.nan)
     for i, step in enumerate(grid(task)):

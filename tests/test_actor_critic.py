@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from l2o.actor_critic import ActorCritic, Settings
+from l2o.actor_critic import ActorCritic, Settings, likelihood
 from l2o.train import silence
 
 
@@ -18,6 +18,7 @@ class Corridor:
     """Go right five times, then it ends; a wrong step ends it too. As Gymnasium's vectorised kind."""
 
     def __init__(self, count: int) -> None:
+        self.num_envs = count
         self.place = np.zeros(count, np.int64)
         self.fresh = np.zeros(count, bool)
 
@@ -112,3 +113,57 @@ def test_advantages_are_what_their_definition_says() -> None:
 def test_equal_seeds_play_alike() -> None:
     one, two = module().play(), module().play()
     assert torch.equal(one.action, two.action) and torch.equal(one.advantage, two.advantage)
+
+
+class Signals:
+    """Two agents see a lamp each; they earn 1 if each says what the other sees. Every fifth step only begins anew."""
+
+    def __init__(self, count: int) -> None:
+        self.num_envs, self.time = count, 0
+        self.random = np.random.default_rng(0)
+
+    def reset(self, *, seed: int) -> tuple[Any, dict[str, Any]]:
+        return self.seen(), {}
+
+    def seen(self) -> dict[str, Any]:
+        self.lamps = self.random.integers(2, size=(self.num_envs, 2))
+        return {"own": self.lamps, "other": self.lamps[:, ::-1]}
+
+    def step(self, action: Any) -> tuple[Any, ...]:
+        self.time = (self.time + 1) % 5
+        reward = (action == self.lamps[:, ::-1]).all(axis=1) * float(self.time > 0)
+        return self.seen(), reward, np.full(self.num_envs, self.time == 4), np.zeros(self.num_envs, bool), {}
+
+
+class Pair(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.policy, self.value = nn.Linear(2, 2), nn.Linear(2, 1)
+
+    def forward(self, seen: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        features = torch.stack([seen["own"], seen["other"]], dim=2)
+        return self.policy(features), self.value(features).mean(dim=(1, 2))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_agents_with_one_reward_learn_from_dictionaries() -> None:
+    torch.manual_seed(0)
+    learner = ActorCritic(Pair(), Signals(8), Settings(rate=0.05, steps=8, passes=2, parts=2), seed=1)
+    rollout = learner.play()
+    assert isinstance(rollout.seen, dict)
+    assert {name: part.shape for name, part in rollout.seen.items()} == {"own": (56, 2), "other": (56, 2)}
+    assert rollout.action.shape == (56, 2) and rollout.likelihood.shape == (56,)
+    fit(learner, 40)
+    returns = [value for _, value in learner.returns]
+    assert np.mean(returns[:60]) < 2 and np.mean(returns[-60:]) > 3.5
+
+
+def test_a_joint_action_is_as_likely_as_its_parts_together() -> None:
+    logs = torch.randn(5, 3, 4, generator=torch.Generator().manual_seed(2)).log_softmax(dim=2)
+    joint = torch.cartesian_prod(*[torch.arange(4)] * 3)
+    each = torch.stack([likelihood(logs, action.expand(5, 3)) for action in joint], dim=1).exp()
+    torch.testing.assert_close(each.sum(dim=1), torch.ones(5))
+    product = logs[2, 0, joint[:, 0]] + logs[2, 1, joint[:, 1]] + logs[2, 2, joint[:, 2]]
+    torch.testing.assert_close(each[2].log(), product)
+    alone = likelihood(logs[:, 0], torch.tensor([0, 1, 2, 3, 0]))
+    torch.testing.assert_close(alone, logs[range(5), 0, [0, 1, 2, 3, 0]])

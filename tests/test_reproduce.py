@@ -6,13 +6,15 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import l2o as package
-from l2o.reproduce import POINTS, TASKS, Run, curve, table
+from l2o.problems.instance import InvalidInstance
+from l2o.reproduce import POINTS, TASKS, Run, curve, table, train
 
 ROOT = Path(package.__file__).parents[1]
 
@@ -23,7 +25,7 @@ def run(*words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=200)
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", ["cartpole", "gridworld"])
 def test_a_short_reproduction_and_its_continuation(task: str, tmp_path: Path) -> None:
     words = (task, "-o", tmp_path, "--arms", "equivariant,augmented", "--steps", 2_000, "--processes", 1)
     done = run(*words, "--seeds", 1)
@@ -51,7 +53,21 @@ def test_curves_are_means_of_the_last_episodes(tmp_path: Path) -> None:
     assert "| 1 of 2 |" in lines[2] and "18,000" in lines[2]
 
 
+@pytest.mark.parametrize(("task", "arm", "steps"), [("wildlife", "equivariant", 800), ("traffic", "augmented", 2_100)])
+def test_fleets_are_trained_as_well(task: str, arm: str, steps: int, tmp_path: Path) -> None:
+    done = train(Run(task, arm, 0, 1e-3, steps, tmp_path))
+    assert not np.isnan(curve(done, replace(TASKS[task], steps=steps))[-1])
+
+
+def test_an_episode_must_have_ended(tmp_path: Path) -> None:
+    one = Run("traffic", "plain", 0, 1e-3, 500, tmp_path)
+    one.path.write_text("[]")
+    with pytest.raises(InvalidInstance, match="more steps"):
+        curve(one, TASKS["traffic"])
+
+
 def test_wrong_names_are_one_line(tmp_path: Path) -> None:
-    for words, expected in ((["chess"], "cartpole"), (["cartpole", "--arms", "magic", "-o", tmp_path], "equivariant")):
+    wrong = [(task, "--arms", arm, "-o", tmp_path) for task, arm in (("cartpole", "magic"), ("traffic", "nullspace"))]
+    for words, expected in ((["chess"], "cartpole"), *((words, "equivariant") for words in wrong)):
         done = run(*words)
         assert done.returncode == 2 and expected in done.stderr and len(done.stderr.splitlines()) == 1
