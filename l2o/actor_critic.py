@@ -59,11 +59,11 @@ def choose(seen: Seen, which: Tensor) -> Seen:
     return {name: part[which] for name, part in seen.items()} if isinstance(seen, dict) else seen[which]
 
 
-def join(seen: list[Seen]) -> Seen:
-    """One behind the other."""
+def join(seen: list[Any]) -> Seen:
+    """One behind the other, all of one kind."""
     if isinstance(seen[0], dict):
-        return {name: torch.cat([part[name] for part in seen]) for name in seen[0]}  # type: ignore[index]
-    return torch.cat(seen)  # type: ignore[arg-type]
+        return {name: torch.cat([part[name] for part in seen]) for name in seen[0]}
+    return torch.cat(seen)
 
 
 def likelihood(logs: Tensor, action: Tensor) -> Tensor:

@@ -130,8 +130,8 @@ class Fleet(nn.Module):
 
 def wildlife_symmetry(drones: int = 3, side: int = 21) -> FleetSymmetry:
     """Drones stay who they are, wherever they come to be; the directions of the compass follow each other."""
-    nobody = Representation.of_permutations([list(range(drones))] * 4)
-    return FleetSymmetry(side, nobody, cyclic(4) + Representation.trivial(4))
+    same = Representation.of_permutations([list(range(drones))] * 4)
+    return FleetSymmetry(side, same, cyclic(4) + Representation.trivial(4))
 
 
 def traffic_symmetry() -> FleetSymmetry:

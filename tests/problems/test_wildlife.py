@@ -104,7 +104,6 @@ def test_episodes_end_with_the_trap_or_after_a_hundred_steps() -> None:
 
 def test_what_is_seen_and_heard() -> None:
     worlds = Drones(1, side=5)
-    seen, _ = worlds.reset(seed=3)
     assert worlds.observation_space.contains(worlds.reset(seed=3)[0])
     place(worlds, (0, 0), (4, 1), (2, 2), (1, 0))
     seen = worlds.seen()
