@@ -51,6 +51,8 @@ class Task:
     random elements of the group; the others are kinds of weights."""
     paper: dict[str, str] = field(default_factory=dict)
     """Steps that the paper's curves take, read off by eye."""
+    told_from: int = 0
+    """Steps of each environment before which curves say nothing: only short episodes have ended by then."""
 
 
 TASKS = {
@@ -87,6 +89,7 @@ TASKS = {
         environments=16,
         episodes=100,
         solved=1.5,
+        told_from=100,
         settings={"steps": 32, "passes": 4, "parts": 4},
         rates={"equivariant": 1e-3, "random": 1e-3, "plain": 1e-3, "augmented": 1e-3},
     ),
@@ -98,6 +101,7 @@ TASKS = {
         environments=16,
         episodes=20,
         solved=-0.3,
+        told_from=120,
         settings={"steps": 32, "passes": 4, "parts": 4},
         rates={"equivariant": 1e-3, "random": 1e-3, "plain": 1e-3, "augmented": 1e-3},
     ),
@@ -213,18 +217,26 @@ def curve(run: Run, task: Task) -> Floats:
     """``[POINTS]`` mean return of the last episodes, at even steps; NaN before the first has ended.
 
     Raises:
-        InvalidInstance: none has.
+        InvalidInstance: the run is too short to tell of.
     """
     returns = json.loads(run.path.read_text())
-    if not returns:
-        raise InvalidInstance(f"found no episode that ended in {run.path.name}, expected some; take more steps")
     at, earned = np.array([step for step, _ in returns]), np.array([value for _, value in returns])
     found = np.full(POINTS, np.nan)
     for i, step in enumerate(grid(task)):
         ended = int(np.searchsorted(at, step, side="right"))
-        if ended:
+        if ended and step >= task.told_from * task.environments:
             found[i] = earned[max(0, ended - task.episodes) : ended].mean()
+    if np.isnan(found[-1]):
+        raise InvalidInstance(f"found too few steps in {run.path.name} for episodes to end; take more")
     return found
+
+
+def quartiles(found: Floats) -> Floats:
+    """``[3, POINTS]`` over the seeds of ``found [seeds, POINTS]``; NaN where none is told."""
+    result = np.full((3, POINTS), np.nan)
+    told = ~np.isnan(found).all(axis=0)
+    result[:, told] = np.nanpercentile(found[:, told], [25, 50, 75], axis=0)
+    return result
 
 
 def grid(task: Task) -> Floats:
@@ -239,14 +251,13 @@ def table(curves: dict[str, Floats], task: Task) -> str:
         "|---" * 7 + "|",
     ]
     for arm, found in curves.items():
-        median = np.nanmedian(found, axis=0)
-        reached = np.flatnonzero(median >= task.solved)
+        low, middle, high = quartiles(found)
+        reached = np.flatnonzero(middle >= task.solved)
         steps = f"{grid(task)[reached[0]]:,.0f}" if len(reached) else f"not in {task.steps:,}"
         learned = int((np.nan_to_num(found, nan=-np.inf) >= task.solved).any(axis=1).sum())
-        low, middle, high = np.percentile(found[:, -1], [25, 50, 75])
         lines.append(
             f"| {arm} | {task.rates[arm]:g} | {len(found)} | {steps} | {task.paper.get(arm, '')} | "
-            f"{learned} of {len(found)} | {middle:.2f} ({low:.2f}-{high:.2f}) |"
+            f"{learned} of {len(found)} | {middle[-1]:.2f} ({low[-1]:.2f} to {high[-1]:.2f}) |"
         )
     return "\n".join(lines)
 
@@ -260,10 +271,9 @@ def draw(curves: dict[str, Floats], task: Task, path: Path) -> None:
 
     figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
     for arm, found in curves.items():
-        told = ~np.isnan(found).all(axis=0)
-        low, middle, high = np.nanpercentile(found[:, told], [25, 50, 75], axis=0)
-        (line,) = axes.plot(grid(task)[told], middle, label=arm)
-        axes.fill_between(grid(task)[told], low, high, alpha=0.2, color=line.get_color())
+        low, middle, high = quartiles(found)
+        (line,) = axes.plot(grid(task), middle, label=arm)
+        axes.fill_between(grid(task), low, high, alpha=0.2, color=line.get_color())
     axes.set(xlabel="steps", ylabel="return")
     axes.grid(alpha=0.3)
     axes.legend()

@@ -16,10 +16,11 @@ from l2o.problems.fleet import Fleets
 from l2o.problems.traffic import Junctions
 from l2o.problems.wildlife import Drones
 
+B = 12
 TEAMS: dict[str, tuple[str, Fleets, FleetSymmetry]] = {
-    "wildlife": ("wildlife", Drones(40), wildlife_symmetry()),
-    "five drones": ("wildlife", Drones(40, drones=5, side=5), wildlife_symmetry(5, 15)),
-    "traffic": ("traffic", Junctions(40), traffic_symmetry()),
+    "wildlife": ("wildlife", Drones(B), wildlife_symmetry()),
+    "five drones": ("wildlife", Drones(B, drones=5, side=5), wildlife_symmetry(5, 15)),
+    "traffic": ("traffic", Junctions(B), traffic_symmetry()),
 }
 
 
@@ -62,11 +63,11 @@ def test_policies_follow_turns_of_the_whole_system_and_values_do_not_care(team: 
     name, worlds, symmetry = TEAMS[team]
     made, seen = network(name, kind), sights(worlds)
     logits, value = made(seen)
-    assert logits.shape == (40, worlds.agents, symmetry.act.dim) and value.shape == (40,)
+    assert logits.shape == (B, worlds.agents, symmetry.act.dim) and value.shape == (B,)
     assert logits.std(dim=(0, 1)).min() > 1e-3 and value.std() > 1e-3
     worst = 0.0
     for element in range(4):
-        new_logits, new_value = made(symmetry.seen(torch.full((40,), element), seen))
+        new_logits, new_value = made(symmetry.seen(torch.full((B,), element), seen))
         change = (new_logits - turned(symmetry, element, logits)).abs().max() / logits.abs().max()
         worst = max(worst, float(change), float((new_value - value).abs().max() / value.abs().max()))
     assert worst < 1e-12 if kind == "equivariant" else worst > 1e-3
@@ -94,7 +95,7 @@ def test_what_is_not_heard_makes_no_difference() -> None:
     made.policy = torch.nn.Identity()
     features = made(seen)[0]
     changed = {**seen, "image": seen["image"].clone()}
-    changed["image"][:, 0] = torch.rand(40, 3, 21, 21, generator=torch.Generator().manual_seed(3))
+    changed["image"][:, 0] = torch.rand(B, 3, 21, 21, generator=torch.Generator().manual_seed(3))
     same = torch.isclose(made(changed)[0], features, atol=1e-12, rtol=0).all(dim=2).all(dim=0)
     # One round of messages carries news to the next junctions, not to the one across.
     assert same.tolist() == [False, False, True, False]
@@ -106,16 +107,16 @@ def test_turns_are_a_group_of_what_is_seen_and_done(team: str) -> None:
     seen = sights(worlds)
     act = torch.from_numpy(worlds.action_space.sample())
     for first, second in np.ndindex(4, 4):
-        one, two = torch.full((40,), first), torch.full((40,), second)
+        one, two = torch.full((B,), first), torch.full((B,), second)
         both = (one + two) % 4
         for name, part in symmetry.seen(both, seen).items():
             torch.testing.assert_close(symmetry.seen(two, symmetry.seen(one, seen))[name], part, atol=1e-12, rtol=0)
         assert torch.equal(symmetry.acted(two, symmetry.acted(one, act)), symmetry.acted(both, act))
-    mixed = torch.arange(40) % 4
+    mixed = torch.arange(B) % 4
     for name, part in symmetry.seen(mixed, seen).items():
-        alone = [symmetry.seen(mixed[i : i + 1], {n: p[i : i + 1] for n, p in seen.items()})[name] for i in range(40)]
+        alone = [symmetry.seen(mixed[i : i + 1], {n: p[i : i + 1] for n, p in seen.items()})[name] for i in range(B)]
         assert torch.equal(torch.cat(alone), part)
-    assert not torch.equal(symmetry.acted(torch.ones(40, dtype=torch.long), act), act)
+    assert not torch.equal(symmetry.acted(torch.ones(B, dtype=torch.long), act), act)
 
 
 def test_arms_differ_in_symmetry_alone() -> None:
