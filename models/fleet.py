@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -110,10 +111,7 @@ class Fleet(nn.Module):
             Conv2d(one, group, (channels, first), under(quarter_turns(7)), stride=2, **made), nn.ReLU(),
             Conv2d(group, group, (first, second), under(quarter_turns(5)), **made), nn.ReLU(), Brightest(),
         )  # fmt: skip
-        widths = [second, *hidden]
-        self.rounds = nn.ModuleList(
-            Round(layer, under(VECTOR), group, pair) for pair in zip(widths, hidden, strict=False)
-        )
+        self.rounds = nn.ModuleList(Round(layer, under(VECTOR), group, pair) for pair in pairwise([second, *hidden]))
         self.policy, self.value = layer(group, under(act), (hidden[-1], 1)), layer(group, one, (hidden[-1], 1))
         with torch.no_grad():  # all actions about equally likely at first
             for parameter in (*self.policy.parameters(), *self.value.parameters()):
