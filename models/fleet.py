@@ -5,7 +5,7 @@ of the whole system turns what every agent sees and the offsets between agents, 
 Policies are equivariant under it if all agents have the same network, if its encoder of what is seen is equivariant,
 and so are messages, in the direct sum of offset and feature: ``K_g m(x_j - x_i, f_j) = m(U_g (x_j - x_i), L_g f_j)``.
 
-What an agent computes needs its own observation and the features of those it hears: :mod:`l2o.models.local_execution`.
+What an agent computes needs its own observation and the features of those it hears: :mod:`l2o.models.fleet_member`.
 """
 
 from __future__ import annotations
