@@ -265,6 +265,7 @@ def plot(curves: dict[str, list[list[dict[str, float]]]], key: str, axis: str, p
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
+    from matplotlib.ticker import LogLocator
 
     figure, axes = pyplot.subplots(figsize=(9, 4.5), layout="constrained")
     axes.set(xlabel=axis, ylabel="gap, %", yscale="log", xscale="log" if axis == "instances" else "linear")
@@ -276,10 +277,11 @@ def plot(curves: dict[str, list[list[dict[str, float]]]], key: str, axis: str, p
         low, middle, high = zip(*(quartiles([curve[i][key] for curve in runs]) for i in range(length)), strict=True)
         (line,) = axes.plot(along, middle, label=arm, linestyle="--" if arm.startswith("joins") else "-")
         axes.fill_between(along, low, high, alpha=0.2, color=line.get_color())
-    axes.set_yticks([0.5, 1, 2, 5, 10, 20, 50, 100, 200])
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.minorticks_off()
-    axes.xaxis.set_major_formatter("{x:,g}")
+    for each in (axes.xaxis, axes.yaxis):
+        if each.get_scale() == "log":
+            each.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            each.minorticks_off()
+        each.set_major_formatter("{x:,g}")
     axes.grid(alpha=0.3)
     figure.legend(loc="outside right upper")
     figure.savefig(path, dpi=120)
