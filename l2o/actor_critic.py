@@ -20,6 +20,8 @@ import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 
+from l2o.models.symmetrizer import fixed
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -153,7 +155,9 @@ class ActorCritic(lightning.LightningModule):
 
     def training_step(self, batch: Any, number: int) -> None:
         """Play, then learn from it."""
-        rollout, settings = self.play(), self.settings
+        settings = self.settings
+        with fixed(self.network):
+            rollout = self.play()
         optimizer = cast(LightningOptimizer, self.optimizers())
         advantage = (rollout.advantage - rollout.advantage.mean()) / (rollout.advantage.std() + 1e-8)
         for _ in range(settings.passes):
@@ -176,4 +180,4 @@ class ActorCritic(lightning.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam."""
-        return torch.optim.Adam(self.network.parameters(), lr=self.settings.rate, eps=1e-5)
+        return torch.optim.Adam(self.network.parameters(), lr=self.settings.rate, eps=1e-5, fused=True)

@@ -8,7 +8,8 @@ have about as many weights.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Generator, Tensor, nn
@@ -34,21 +35,21 @@ class ActorCritic(nn.Module):
 class Symmetry:
     """What a group does to what is seen and to actions."""
 
-    def __init__(self, see: Representation, act: Representation) -> None:
-        """``see`` acts on flattened observations."""
-        self.see, self.act = see, act
-        self._see = see.matrices.to(torch.get_default_dtype())
+    def __init__(self, moves: Sequence[Callable[[Tensor], Tensor]], act: Representation) -> None:
+        """``moves`` do to observations ``[B, ...]`` what the elements do, and ``act`` to actions."""
+        self.act = act
+        self._moves = moves
         self._places = act.matrices.argmax(dim=1)
 
     @property
     def order(self) -> int:
         """How many elements the group has."""
-        return self.see.order
+        return self.act.order
 
     def seen(self, element: Tensor, observations: Tensor) -> Tensor:
         """``observations [B, ...]`` after the group elements ``[B]``."""
-        flat = observations.flatten(1).unsqueeze(2)
-        return (self._see[element] @ flat).view_as(observations)
+        moved = torch.stack([move(observations) for move in self._moves])
+        return moved[element, torch.arange(len(observations))]
 
     def acted(self, element: Tensor, actions: Tensor) -> Tensor:
         """``actions [B]`` after the group elements ``[B]``."""
@@ -57,13 +58,13 @@ class Symmetry:
 
 def cartpole_symmetry() -> Symmetry:
     """Seen in a mirror, positions and angles change their signs and left is right."""
-    unit = torch.eye(4, dtype=torch.float64)
-    return Symmetry(Representation(torch.stack([unit, -unit])), cyclic(2))
+    return Symmetry([torch.clone, torch.neg], cyclic(2))
 
 
 def gridworld_symmetry() -> Symmetry:
     """Turned by quarters, the directions of the compass follow each other; to stay is to stay."""
-    return Symmetry(quarter_turns(21), cyclic(4) + Representation.trivial(4))
+    turns = [partial(torch.rot90, k=k, dims=(2, 3)) for k in range(4)]
+    return Symmetry(turns, cyclic(4) + Representation.trivial(4))
 
 
 def cartpole(kind: str, generator: Generator) -> ActorCritic:
@@ -71,33 +72,34 @@ def cartpole(kind: str, generator: Generator) -> ActorCritic:
     if kind == "plain":
         trunk = nn.Sequential(nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 128), nn.ReLU())
         return ActorCritic(trunk, _small(nn.Linear(128, 2)), _small(nn.Linear(128, 1)))
-    symmetry = cartpole_symmetry()
-    hidden, one = cyclic(2), Representation.trivial(2)
+    unit = torch.eye(4, dtype=torch.float64)
+    mirrored, hidden, one = Representation(torch.stack([unit, -unit])), cyclic(2), Representation.trivial(2)
     layer = _layers(kind, generator)
-    trunk = nn.Sequential(layer(symmetry.see, hidden, (1, 64)), nn.ReLU(), layer(hidden, hidden, (64, 64)), nn.ReLU())
-    policy, value = layer(hidden, symmetry.act, (64, 1)), layer(hidden, one, (64, 1))
+    trunk = nn.Sequential(layer(mirrored, hidden, (1, 64)), nn.ReLU(), layer(hidden, hidden, (64, 64)), nn.ReLU())
+    policy, value = layer(hidden, cartpole_symmetry().act, (64, 1)), layer(hidden, one, (64, 1))
     return ActorCritic(trunk, _small(policy), _small(value))
 
 
 def gridworld(kind: str, generator: Generator) -> ActorCritic:
     """Two convolutions, the largest answer over the image, one hidden layer."""
+    sizes = (32, 64, 512)
     if kind == "plain":
+        first, second, third = sizes
         trunk = nn.Sequential(
-            nn.Conv2d(1, 32, 7, stride=2), nn.ReLU(), nn.Conv2d(32, 64, 5), nn.ReLU(), Brightest(),
-            nn.Linear(64, 512), nn.ReLU(),
+            nn.Conv2d(1, first, 7, stride=2), nn.ReLU(), nn.Conv2d(first, second, 5), nn.ReLU(), Brightest(),
+            nn.Linear(second, third), nn.ReLU(),
         )  # fmt: skip
-        return ActorCritic(trunk, _small(nn.Linear(512, 5)), _small(nn.Linear(512, 1)))
+        return ActorCritic(Distinct(trunk), _small(nn.Linear(third, 5)), _small(nn.Linear(third, 1)))
+    first, second, third = _narrowed(sizes, 4)
     group, one = cyclic(4).regular(), Representation.trivial(4)
-    symmetry = gridworld_symmetry()
-    first, second, third = (math.floor(width / math.sqrt(4)) for width in (32, 64, 512))
     layer = _layers(kind, generator)
     trunk = nn.Sequential(
         Conv2d(one, group, (1, first), quarter_turns(7), stride=2, kind=kind, generator=generator), nn.ReLU(),
         Conv2d(group, group, (first, second), quarter_turns(5), kind=kind, generator=generator), nn.ReLU(), Brightest(),
         layer(group, group, (second, third)), nn.ReLU(),
     )  # fmt: skip
-    policy, value = layer(group, symmetry.act, (third, 1)), layer(group, one, (third, 1))
-    return ActorCritic(trunk, _small(policy), _small(value))
+    policy, value = layer(group, gridworld_symmetry().act, (third, 1)), layer(group, one, (third, 1))
+    return ActorCritic(Distinct(trunk), _small(policy), _small(value))
 
 
 class Brightest(nn.Module):
@@ -105,6 +107,24 @@ class Brightest(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x.amax(dim=(2, 3))
+
+
+class Distinct(nn.Module):
+    """A trunk that looks once at what is equal in a batch: a grid world has but 49 sights."""
+
+    def __init__(self, trunk: nn.Module) -> None:
+        super().__init__()
+        self.trunk = trunk
+
+    def forward(self, seen: Tensor) -> Tensor:
+        distinct, which = torch.unique(seen, dim=0, return_inverse=True)
+        features: Tensor = self.trunk(distinct)[which]
+        return features
+
+
+def _narrowed(sizes: tuple[int, ...], order: int) -> list[int]:
+    """Channels of as many numbers as the group has elements, instead of ordinary ones."""
+    return [math.floor(size / math.sqrt(order)) for size in sizes]
 
 
 def _layers(kind: str, generator: Generator) -> Callable[..., Linear]:

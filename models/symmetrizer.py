@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -191,16 +192,17 @@ class Linear(nn.Module):
         generator = generator or Generator().manual_seed(0)
         self.channels, self.dims = channels, (inputs.dim, outputs.dim)
         found = basis(outputs, inputs, generator, kind)
-        fixed = basis(outputs, Representation.trivial(outputs.order), generator, kind)[:, :, 0]
+        offsets = basis(outputs, Representation.trivial(outputs.order), generator, kind)[:, :, 0]
         self.register_buffer("basis", found.to(torch.get_default_dtype()))
-        self.register_buffer("bias_basis", fixed.to(torch.get_default_dtype()))
+        self.register_buffer("bias_basis", offsets.to(torch.get_default_dtype()))
         self.basis: Tensor
         self.bias_basis: Tensor
         into, out = channels
         # He et al. (2015): what goes out varies as much as what comes in, times two for a ReLU that follows.
         spread = math.sqrt(2 * outputs.dim / max(1, into * len(found)))
         self.coefficients = nn.Parameter(spread * torch.randn(out, into, len(found), generator=generator))
-        self.bias = nn.Parameter(torch.zeros(out, len(fixed))) if bias else None
+        self.bias = nn.Parameter(torch.zeros(out, len(offsets))) if bias else None
+        self._kept: tuple[Tensor, Tensor | None] | None = None
 
     def weight(self) -> Tensor:
         """``[out * d_out, in * d_in]``"""
@@ -212,9 +214,17 @@ class Linear(nn.Module):
         """``[out * d_out]``"""
         return None if self.bias is None else (self.bias @ self.bias_basis).flatten()
 
+    def combined(self) -> tuple[Tensor, Tensor | None]:
+        """Weights and offsets, ready for use."""
+        return self._kept or (self.weight(), self.offset())
+
+    def keep(self, kept: bool) -> None:
+        """Whether :meth:`combined` goes on giving what it gives now."""
+        self._kept = (self.weight(), self.offset()) if kept else None
+
     def forward(self, x: Tensor) -> Tensor:
         """``[..., in * d_in]`` to ``[..., out * d_out]``."""
-        return nn.functional.linear(x, self.weight(), self.offset())
+        return nn.functional.linear(x, *self.combined())
 
 
 class Conv2d(nn.Module):
@@ -243,6 +253,19 @@ class Conv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, in * d_in, h, w]`` to ``[B, out * d_out, h', w']``."""
-        rows = len(self.linear.weight())
-        weight = self.linear.weight().view(rows, -1, self.size, self.size)
-        return nn.functional.conv2d(x, weight, self.linear.offset(), stride=self.stride, padding=self.padding)
+        weight, offset = self.linear.combined()
+        filters = weight.view(len(weight), -1, self.size, self.size)
+        return nn.functional.conv2d(x, filters, offset, stride=self.stride, padding=self.padding)
+
+
+@contextmanager
+def fixed(network: nn.Module) -> Iterator[None]:
+    """While nothing is learned: all weights in ``network`` are combined once, not with every pass."""
+    layers = [layer for layer in network.modules() if isinstance(layer, Linear)]
+    for layer in layers:
+        layer.keep(True)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.keep(False)
