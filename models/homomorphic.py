@@ -14,10 +14,13 @@ from functools import partial
 import torch
 from torch import Generator, Tensor, nn
 
+from l2o.models.group_cnn import TurningConv2d, TurningLinear, TurningPolicy, TurningValue
 from l2o.models.symmetrizer import Conv2d, Linear, Representation, cyclic, quarter_turns
 
 KINDS = ("equivariant", "nullspace", "random", "plain")
 """Bases of the weights; ``plain`` is an ordinary network."""
+GROUP_CNN = "group-cnn"
+"""One kind more for the grid world: equivariant by filters that are turned."""
 
 
 class ActorCritic(nn.Module):
@@ -91,6 +94,14 @@ def gridworld(kind: str, generator: Generator) -> ActorCritic:
         )  # fmt: skip
         return ActorCritic(Distinct(trunk), _small(nn.Linear(third, 5)), _small(nn.Linear(third, 1)))
     first, second, third = _narrowed(sizes, 4)
+    if kind == GROUP_CNN:
+        trunk = nn.Sequential(
+            TurningConv2d(1, first, 7, lifting=True, stride=2, generator=generator), nn.ReLU(),
+            TurningConv2d(first, second, 5, generator=generator), nn.ReLU(), Brightest(),
+            TurningLinear(second, third, generator=generator), nn.ReLU(),
+        )  # fmt: skip
+        head, worth = TurningPolicy(third, generator=generator), TurningValue(third, generator=generator)
+        return ActorCritic(Distinct(trunk), _small(head), _small(worth))
     group, one = cyclic(4).regular(), Representation.trivial(4)
     layer = _layers(kind, generator)
     trunk = nn.Sequential(
