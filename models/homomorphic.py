@@ -15,7 +15,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from l2o.models.group_cnn import TurningConv2d, TurningLinear, TurningPolicy, TurningValue
-from l2o.models.symmetrizer import Conv2d, Linear, Representation, cyclic, quarter_turns
+from l2o.models.symmetrizer import Conv2d, Linear, Representation, cyclic, quarter_turns, upside_down
 
 KINDS = ("equivariant", "nullspace", "random", "plain")
 """Bases of the weights; ``plain`` is an ordinary network."""
@@ -70,6 +70,11 @@ def gridworld_symmetry() -> Symmetry:
     return Symmetry(turns, cyclic(4) + Representation.trivial(4))
 
 
+def pong_symmetry() -> Symmetry:
+    """Upside down, up is down; to do nothing is to do nothing."""
+    return Symmetry([torch.clone, partial(torch.flip, dims=(2,))], Representation.trivial(2) + cyclic(2))
+
+
 def cartpole(kind: str, generator: Generator) -> ActorCritic:
     """Two hidden layers: 64 channels of two numbers each, or 64 and 128 ordinary units."""
     if kind == "plain":
@@ -111,6 +116,28 @@ def gridworld(kind: str, generator: Generator) -> ActorCritic:
     )  # fmt: skip
     policy, value = layer(group, gridworld_symmetry().act, (third, 1)), layer(group, one, (third, 1))
     return ActorCritic(Distinct(trunk), _small(policy), _small(value))
+
+
+def pong(kind: str, generator: Generator) -> ActorCritic:
+    """Two convolutions and one hidden layer, which knows where in the image each answer was given."""
+    sizes, left = (16, 32, 512), 8
+    if kind == "plain":
+        first, second, third = sizes
+        trunk = nn.Sequential(
+            nn.Conv2d(4, first, 8, stride=4), nn.ReLU(), nn.Conv2d(first, second, 5, stride=2), nn.ReLU(), nn.Flatten(),
+            nn.Linear(second * left**2, third), nn.ReLU(),
+        )  # fmt: skip
+        return ActorCritic(trunk, _small(nn.Linear(third, 3)), _small(nn.Linear(third, 1)))
+    first, second, third = _narrowed(sizes, 2)
+    group, one = cyclic(2), Representation.trivial(2)
+    layer = _layers(kind, generator)
+    trunk = nn.Sequential(
+        Conv2d(one, group, (4, first), upside_down(8), stride=4, kind=kind, generator=generator), nn.ReLU(),
+        Conv2d(group, group, (first, second), upside_down(5), stride=2, kind=kind, generator=generator), nn.ReLU(),
+        nn.Flatten(), layer(group * upside_down(left), group, (second, third)), nn.ReLU(),
+    )  # fmt: skip
+    policy, value = layer(group, pong_symmetry().act, (third, 1)), layer(group, one, (third, 1))
+    return ActorCritic(trunk, _small(policy), _small(value))
 
 
 class Brightest(nn.Module):

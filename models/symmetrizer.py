@@ -142,6 +142,12 @@ def quarter_turns(side: int, *, mirrored: bool = False) -> Representation:
     return Representation.of_permutations([[p - 4 for p in element[4:]] for element in both])
 
 
+def upside_down(side: int) -> Representation:
+    """What turning a square image upside down does to its pixels, ``[side * side]`` by rows; the group is C_2."""
+    pixels = torch.arange(side * side).view(side, side)
+    return Representation.of_permutations([pixels.flatten().tolist(), pixels.flip(0).flatten().tolist()])
+
+
 def symmetrize(weight: Tensor, outputs: Representation, inputs: Representation) -> Tensor:
     """The mean over the group of ``K_g^-1 W L_g`` for ``weight [..., out, in]``: the nearest equivariant map."""
     inverse = torch.linalg.inv(outputs.matrices)

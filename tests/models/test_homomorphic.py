@@ -16,12 +16,14 @@ from l2o.models.homomorphic import (
     Symmetry,
     cartpole_symmetry,
     gridworld_symmetry,
+    pong_symmetry,
 )
 from l2o.models.symmetrizer import fixed, quarter_turns
 
 TASKS = {
     "cartpole": (cartpole_symmetry, (4,)),
     "gridworld": (gridworld_symmetry, (1, 21, 21)),
+    "pong": (pong_symmetry, (4, 80, 80)),
 }
 NETWORKS = [(name, kind) for name in TASKS for kind in KINDS] + [("gridworld", GROUP_CNN)]
 
@@ -73,7 +75,7 @@ def test_quarter_turns_are_those_of_the_representation() -> None:
     assert torch.equal(symmetry.seen(torch.arange(4), seen), expected)
 
 
-@pytest.mark.parametrize(("name", "kind"), [("gridworld", "equivariant"), ("cartpole", "random")])
+@pytest.mark.parametrize(("name", "kind"), [("gridworld", "equivariant"), ("pong", "random")])
 def test_fixed_weights_are_those_of_the_moment_and_let_go(name: str, kind: str) -> None:
     network, _, seen = make(name, kind)
     with torch.no_grad(), fixed(network):
