@@ -386,12 +386,16 @@ def explain_mdp(
 
 @app.command()
 def reproduce(
-    task: Annotated[str, typer.Argument(metavar="TASK", help="cartpole, gridworld, wildlife or traffic.")],
+    task: Annotated[str, typer.Argument(metavar="TASK", help="cartpole, gridworld, pong, wildlife or traffic.")],
     output: Annotated[
         str | None, typer.Option("--output", "-o", metavar="DIR", help="Default: runs/reproduce-TASK.")
     ] = None,
-    arms: Annotated[str | None, typer.Option(metavar="NAME,...", help="Default: all of the task.")] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="Runs of each arm. Default: 15 to 25, by task.")] = None,
+    arms: Annotated[str | None, typer.Option(metavar="NAME,...", help="Default: all of the task's.")] = None,
+    rates: Annotated[
+        str | None,
+        typer.Option(metavar="RATE,...", help="Train each arm at each of these learning rates. Default: its own."),
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Runs of each arm. Default: 3 to 25, by task.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Of each run.")] = None,
     processes: Annotated[int | None, typer.Option(min=1, max=1024, help="Default: one per core.")] = None,
 ) -> None:
@@ -408,8 +412,13 @@ def reproduce(
     if task not in TASKS:
         raise typer.BadParameter(f"found task {task!r}, expected one of {', '.join(TASKS)}")
     folder = Path(output) if output else Path("runs") / f"reproduce-{task}"
-    chosen = tuple(name.strip() for name in arms.split(",")) if arms else None
-    print(run(task, folder, arms=chosen, seeds=seeds, steps=steps, processes=processes or cores()))
+    chosen = tuple(name.strip() for name in arms.split(",")) if arms else ()
+    try:
+        tried = tuple(float(word) for word in rates.split(",")) if rates else ()
+    except ValueError:
+        raise typer.BadParameter(f"found rates {rates!r}, expected numbers, as in 0.001,0.003") from None
+    processes = processes or cores()
+    print(run(task, folder, arms=chosen, rates=tried, seeds=seeds, steps=steps, processes=processes))
     print(f"\n{folder / 'curves.png'}")
 
 

@@ -3,6 +3,9 @@ homomorphic networks" (2022), trained anew.
 
 Every arm is trained over many seeds, each run in a process of its own and kept as it is finished, so that a killed
 reproduction goes on where it was. Then learning curves are drawn and a table is printed beside the paper's figures.
+
+Learning rates are those of :data:`TASKS`, or several for each arm to choose from; both kinds of runs are kept in one
+folder, and what was trained at the rate that is then written into the table is not trained again.
 """
 
 from __future__ import annotations
@@ -12,20 +15,26 @@ import math
 import multiprocessing
 import pkgutil
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from l2o.problems.instance import Floats, InvalidInstance
 
+if TYPE_CHECKING:
+    from l2o.actor_critic import ActorCritic
+
 POINTS = 200
 """Of a learning curve."""
+SILENCE = 300.0
+"""Seconds after which a run that is not finished says how far it is."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +59,11 @@ class Task:
     """Its arms, and the learning rate of each. ``augmented`` is the ordinary network, shown every minibatch after
     random elements of the group; the others are kinds of weights."""
     paper: dict[str, str] = field(default_factory=dict)
-    """Steps that the paper's curves take, read off by eye."""
+    """Steps that the paper's curves take, read off by eye; arms that are missing were not, or not to be read."""
     told_from: int = 0
     """Steps of each environment before which curves say nothing: only short episodes have ended by then."""
+    needs: dict[str, str] = field(default_factory=lambda: {"gymnasium": "rl"})
+    """Packages, and the extra that brings each."""
 
 
 TASKS = {
@@ -78,7 +89,26 @@ TASKS = {
         solved=0.0,
         paper={"equivariant": "150,000", "nullspace": "270,000", "random": "380,000", "plain": "550,000"},
         settings={"steps": 16, "trace": 1.0},
-        rates={"equivariant": 1e-3, "nullspace": 1e-3, "random": 1e-3, "plain": 1e-3, "augmented": 1e-3},
+        rates={
+            "equivariant": 1e-3,
+            "nullspace": 1e-3,
+            "random": 1e-3,
+            "plain": 1e-3,
+            "augmented": 1e-3,
+            "group-cnn": 1e-3,
+        },
+    ),
+    "pong": Task(
+        worlds="l2o.problems.pong:Pong",
+        models="l2o.models.homomorphic",
+        steps=2_000_000,
+        seeds=3,
+        environments=16,
+        episodes=20,
+        solved=0.0,
+        settings={"steps": 16, "trace": 1.0},
+        rates={"equivariant": 5e-4, "nullspace": 5e-4, "random": 5e-4, "plain": 5e-4, "augmented": 5e-4},
+        needs={"gymnasium": "atari", "ale_py": "atari"},
     ),
     # A null space has three times the weights: these arms shall differ in nothing but symmetry.
     "wildlife": Task(
@@ -106,6 +136,8 @@ TASKS = {
         rates={"equivariant": 1e-3, "random": 1e-3, "plain": 1e-3, "augmented": 1e-3},
     ),
 }
+Arm = tuple[str, float]
+"""And its learning rate."""
 
 
 @dataclass(frozen=True)
@@ -155,18 +187,29 @@ def train(run: Run) -> Run:
         seed=run.seed,
         augment=augment if run.arm == "augmented" else None,
     )
-    rollouts = math.ceil(run.steps / (task.environments * module.settings.steps))
     trainer = lightning.Trainer(
         accelerator="cpu", max_epochs=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False,
     )  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        trainer.fit(module, torch.utils.data.DataLoader(range(rollouts), batch_size=None))  # type: ignore[arg-type]
+        trainer.fit(module, rollouts(run, module))
     unready = run.path.with_suffix(".part")
     unready.write_text(json.dumps(module.returns))
     unready.replace(run.path)
     return run
+
+
+def rollouts(run: Run, module: ActorCritic) -> Iterator[int]:
+    """Their numbers, as many as make the run; now and then a line on standard error."""
+    told, task = time.monotonic(), TASKS[run.task]
+    for number in range(math.ceil(run.steps / (task.environments * module.settings.steps))):
+        yield number
+        if time.monotonic() - told > SILENCE:
+            told = time.monotonic()
+            last = [earned for _, earned in module.returns[-task.episodes :]]
+            mean = f", last returns {np.mean(last):.2f}" if last else ""
+            print(f"{run.path.stem}: {module.played:,} steps{mean}", file=sys.stderr, flush=True)
 
 
 def environments(task: Task) -> Any:
@@ -182,7 +225,8 @@ def reproduce(
     name: str,
     folder: Path,
     *,
-    arms: tuple[str, ...] | None = None,
+    arms: tuple[str, ...] = (),
+    rates: tuple[float, ...] = (),
     seeds: int | None = None,
     steps: int | None = None,
     processes: int,
@@ -190,25 +234,44 @@ def reproduce(
 ) -> str:
     """Train what is not there yet, draw ``curves.png``, and give back the table in Markdown.
 
+    ``arms`` are all of the task's unless given; with ``rates`` each is trained at each of them.
+
     Raises:
-        InvalidInstance: unknown arms, or Gymnasium is missing.
+        InvalidInstance: unknown arms, rates that are none, or a package is missing.
     """
     task = TASKS[name]
     task = replace(task, seeds=seeds or task.seeds, steps=steps or task.steps)
-    arms = arms or tuple(task.rates)
-    unknown = [arm for arm in arms if arm not in task.rates]
-    if unknown:
-        raise InvalidInstance(f"found arm {unknown[0]!r}, expected one of {', '.join(task.rates)}; choose another")
-    if find_spec("gymnasium") is None:
-        raise InvalidInstance("found no Gymnasium, which these experiments need; pip install 'l2o[rl]'")
+    for arm in arms:
+        if arm not in task.rates:
+            raise InvalidInstance(f"found arm {arm!r}, expected one of {', '.join(task.rates)}; choose another")
+    for rate in rates:
+        if not 0 < rate < 1:
+            raise InvalidInstance(f"found learning rate {rate:g}, expected a number between 0 and 1; choose another")
+    for package, extra in task.needs.items():
+        if find_spec(package) is None:
+            raise InvalidInstance(f"found no {package}, which this experiment needs; pip install 'l2o[{extra}]'")
+    from l2o.workers import begin
+
     folder.mkdir(parents=True, exist_ok=True)
-    runs = [Run(name, arm, seed, task.rates[arm], task.steps, folder) for seed in range(task.seeds) for arm in arms]
+    variants = [(arm, rate) for arm in arms or task.rates for rate in rates or (task.rates[arm],)]
+    # Seed by seed, so that what there is of a reproduction that was not finished has all arms.
+    runs = [Run(name, arm, seed, rate, task.steps, folder) for seed in range(task.seeds) for arm, rate in variants]
     todo = [run for run in runs if not run.path.exists()]
     say(f"{len(runs)} runs of {task.steps:,} steps, {len(runs) - len(todo)} of them there already")
-    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+    started = time.monotonic()
+    pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"), initializer=begin)
+    try:
         for count, done in enumerate(as_completed([pool.submit(train, run) for run in todo]), start=1):
-            say(f"{count} of {len(todo)}: {done.result().path.name}")
-    curves = {arm: np.stack([curve(run, task) for run in runs if run.arm == arm]) for arm in arms}
+            left = (time.monotonic() - started) / count * (len(todo) - count)
+            say(f"{count} of {len(todo)}: {done.result().path.name}, {left / 60:,.0f} min to go")
+    except BaseException:
+        # Whoever presses Ctrl-C does not want to wait for the runs that have begun.
+        for worker in multiprocessing.active_children():
+            worker.kill()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+    curves = {v: np.stack([curve(run, task) for run in runs if (run.arm, run.rate) == v]) for v in variants}
     draw(curves, task, folder / "curves.png")
     return table(curves, task)
 
@@ -244,25 +307,26 @@ def grid(task: Task) -> Floats:
     return np.linspace(task.steps / POINTS, task.steps, POINTS)
 
 
-def table(curves: dict[str, Floats], task: Task) -> str:
+def table(curves: dict[Arm, Floats], task: Task) -> str:
     """Steps until the median over the seeds counts as learned, and the last returns."""
     lines = [
         "| arm | rate | seeds | steps until the median has learned | by the paper's curves | learned | last return |",
         "|---" * 7 + "|",
     ]
-    for arm, found in curves.items():
-        low, middle, high = quartiles(found)
-        reached = np.flatnonzero(middle >= task.solved)
+    for (arm, rate), found in curves.items():
+        told = np.nan_to_num(found, nan=-np.inf)
+        reached = np.flatnonzero(np.median(told, axis=0) >= task.solved)
         steps = f"{grid(task)[reached[0]]:,.0f}" if len(reached) else f"not in {task.steps:,}"
-        learned = int((np.nan_to_num(found, nan=-np.inf) >= task.solved).any(axis=1).sum())
+        learned = int((told >= task.solved).any(axis=1).sum())
+        low, middle, high = quartiles(found)[:, -1]
         lines.append(
-            f"| {arm} | {task.rates[arm]:g} | {len(found)} | {steps} | {task.paper.get(arm, '')} | "
-            f"{learned} of {len(found)} | {middle[-1]:.2f} ({low[-1]:.2f} to {high[-1]:.2f}) |"
+            f"| {arm} | {rate:g} | {len(found)} | {steps} | {task.paper.get(arm, '')} | "
+            f"{learned} of {len(found)} | {middle:.2f} ({low:.2f} to {high:.2f}) |"
         )
     return "\n".join(lines)
 
 
-def draw(curves: dict[str, Floats], task: Task, path: Path) -> None:
+def draw(curves: dict[Arm, Floats], task: Task, path: Path) -> None:
     """Medians and quartiles."""
     import matplotlib
 
@@ -270,9 +334,10 @@ def draw(curves: dict[str, Floats], task: Task, path: Path) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
-    for arm, found in curves.items():
+    for (arm, rate), found in curves.items():
         low, middle, high = quartiles(found)
-        (line,) = axes.plot(grid(task), middle, label=arm)
+        label = arm if rate == task.rates[arm] else f"{arm}, rate {rate:g}"
+        (line,) = axes.plot(grid(task), middle, label=label)
         axes.fill_between(grid(task), low, high, alpha=0.2, color=line.get_color())
     axes.set(xlabel="steps", ylabel="return")
     axes.grid(alpha=0.3)

@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any, TypeVar
 
-import torch
-
 _Result = TypeVar("_Result")
 
 
@@ -24,7 +22,7 @@ class Workers:
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self._pool = ProcessPoolExecutor(count, initializer=_begin) if count > 1 else None
+        self._pool = ProcessPoolExecutor(count, initializer=begin) if count > 1 else None
         if self._pool is not None:
             # Where processes are forked, better now than when more threads hold locks.
             self._pool.submit(os.getpid).result()
@@ -47,7 +45,10 @@ def _call(task: bytes) -> bytes:
     return pickle.dumps(function(*arguments))
 
 
-def _begin() -> None:
+def begin() -> None:
+    """Become a process that works for another: one thread, signals left to the other, an end with it."""
+    import torch
+
     torch.set_num_threads(1)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
