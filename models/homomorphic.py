@@ -148,16 +148,31 @@ class Brightest(nn.Module):
 
 
 class Distinct(nn.Module):
-    """A trunk that looks once at what is equal in a batch: a grid world has but 49 sights."""
+    """A trunk that looks once at what is equal, for there are only 49 sights in a grid world.
+
+    In a batch; and while its weights are fixed, in all batches.
+    """
 
     def __init__(self, trunk: nn.Module) -> None:
         super().__init__()
         self.trunk = trunk
+        self._known: dict[bytes, Tensor] | None = None
+
+    def keep(self, kept: bool) -> None:
+        """Whether to remember; see :func:`l2o.models.symmetrizer.fixed`."""
+        self._known = {} if kept else None
 
     def forward(self, seen: Tensor) -> Tensor:
         distinct, which = torch.unique(seen, dim=0, return_inverse=True)
-        features: Tensor = self.trunk(distinct)[which]
-        return features
+        features: Tensor = self.trunk(distinct) if self._known is None else self._remembered(distinct, self._known)
+        return features[which]
+
+    def _remembered(self, sights: Tensor, known: dict[bytes, Tensor]) -> Tensor:
+        keys = [sight.numpy().tobytes() for sight in sights]
+        new = [i for i, key in enumerate(keys) if key not in known]
+        if new:
+            known |= zip([keys[i] for i in new], self.trunk(sights[new]), strict=True)
+        return torch.stack([known[key] for key in keys])
 
 
 def _narrowed(sizes: tuple[int, ...], order: int) -> list[int]:

@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
@@ -225,7 +226,7 @@ class Linear(nn.Module):
         return self._kept or (self.weight(), self.offset())
 
     def keep(self, kept: bool) -> None:
-        """Whether :meth:`combined` goes on giving what it gives now."""
+        """Whether :meth:`combined` goes on giving what it gives now; see :func:`fixed`."""
         self._kept = (self.weight(), self.offset()) if kept else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -266,12 +267,12 @@ class Conv2d(nn.Module):
 
 @contextmanager
 def fixed(network: nn.Module) -> Iterator[None]:
-    """While nothing is learned: all weights in ``network`` are combined once, not with every pass."""
-    layers = [layer for layer in network.modules() if isinstance(layer, Linear)]
-    for layer in layers:
-        layer.keep(True)
+    """While nothing is learned: modules of ``network`` with a method ``keep`` work out once what stays the same."""
+    modules: list[Any] = [module for module in network.modules() if hasattr(module, "keep")]
+    for module in modules:
+        module.keep(True)
     try:
         yield
     finally:
-        for layer in layers:
-            layer.keep(False)
+        for module in modules:
+            module.keep(False)

@@ -98,6 +98,11 @@ def test_equal_sights_are_looked_at_once_and_count_as_often_as_they_are_there() 
         (features * torch.arange(1.0, 7.0).unsqueeze(1)).sum().backward()
         gradients.append([features.detach(), *(p.grad.clone() for p in trunk.parameters() if p.grad is not None)])
     assert looked == [6, 3]
+    with torch.no_grad(), fixed(module):
+        for part in (seen[:2], seen[1:], seen):
+            torch.testing.assert_close(module(part), trunk[1](part.flatten(1)))
+    # Two are new, then one, then none.
+    assert looked[2:] == [2, 1]
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other)
 
