@@ -15,7 +15,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from l2o.models.group_cnn import TurningConv2d, TurningLinear, TurningPolicy, TurningValue
-from l2o.models.symmetrizer import Conv2d, Linear, Representation, cyclic, quarter_turns, upside_down
+from l2o.models.symmetrizer import Conv2d, Fixable, Linear, Representation, cyclic, quarter_turns, upside_down
 
 KINDS = ("equivariant", "nullspace", "random", "plain")
 """Bases of the weights; ``plain`` is an ordinary network."""
@@ -147,7 +147,7 @@ class Brightest(nn.Module):
         return x.amax(dim=(2, 3))
 
 
-class Distinct(nn.Module):
+class Distinct(Fixable):
     """A trunk that looks once at what is equal, for there are only 49 sights in a grid world.
 
     In a batch; and while its weights are fixed, in all batches.
@@ -158,9 +158,9 @@ class Distinct(nn.Module):
         self.trunk = trunk
         self._known: dict[bytes, Tensor] | None = None
 
-    def keep(self, kept: bool) -> None:
+    def fix(self, fixed: bool) -> None:
         """Whether to remember; see :func:`l2o.models.symmetrizer.fixed`."""
-        self._known = {} if kept else None
+        self._known = {} if fixed else None
 
     def forward(self, seen: Tensor) -> Tensor:
         distinct, which = torch.unique(seen, dim=0, return_inverse=True)

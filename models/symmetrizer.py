@@ -13,7 +13,6 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
@@ -181,7 +180,15 @@ def _span(vectors: Tensor) -> Tensor:
     return spanning
 
 
-class Linear(nn.Module):
+class Fixable(nn.Module):
+    """A module that can work out once what stays the same while nothing is learned; see :func:`fixed`."""
+
+    def fix(self, fixed: bool) -> None:
+        """Whether what is worked out now holds until further notice."""
+        raise NotImplementedError
+
+
+class Linear(Fixable):
     """A linear layer between channels that each carry a representation; its weights are coefficients of a basis."""
 
     def __init__(
@@ -225,9 +232,9 @@ class Linear(nn.Module):
         """Weights and offsets, ready for use."""
         return self._kept or (self.weight(), self.offset())
 
-    def keep(self, kept: bool) -> None:
-        """Whether :meth:`combined` goes on giving what it gives now; see :func:`fixed`."""
-        self._kept = (self.weight(), self.offset()) if kept else None
+    def fix(self, fixed: bool) -> None:
+        """Whether :meth:`combined` goes on giving what it gives now."""
+        self._kept = (self.weight(), self.offset()) if fixed else None
 
     def forward(self, x: Tensor) -> Tensor:
         """``[..., in * d_in]`` to ``[..., out * d_out]``."""
@@ -267,12 +274,12 @@ class Conv2d(nn.Module):
 
 @contextmanager
 def fixed(network: nn.Module) -> Iterator[None]:
-    """While nothing is learned: modules of ``network`` with a method ``keep`` work out once what stays the same."""
-    modules: list[Any] = [module for module in network.modules() if hasattr(module, "keep")]
+    """While nothing is learned: what stays the same in ``network`` is worked out once."""
+    modules = [module for module in network.modules() if isinstance(module, Fixable)]
     for module in modules:
-        module.keep(True)
+        module.fix(True)
     try:
         yield
     finally:
         for module in modules:
-            module.keep(False)
+            module.fix(False)
