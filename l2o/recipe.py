@@ -148,7 +148,7 @@ class Recipe:
     validation: Validation = field(default_factory=Validation)
 
     def __post_init__(self) -> None:
-        from l2o.problems.maps import MAPS
+        from l2o.problems.maps import MAPS, SOLID
         from l2o.validation import SETS
 
         def require(condition: bool, message: str) -> None:
@@ -167,6 +167,14 @@ class Recipe:
             require(name in MAPS, f"data.distributions: unknown {name!r}{_hint(name, MAPS)}")
         require(len(self.data.distributions) > 0, "data.distributions: at least one name")
         require(0 <= self.data.uniform <= 1, f"data.uniform is {self.data.uniform}; it must lie in [0, 1]")
+        drawn = {*self.data.distributions, *(["uniform"] if self.data.uniform > 0 else [])}
+        solid = sorted(drawn.intersection(SOLID))
+        require(
+            not solid or len(solid) == len(drawn),
+            f"data.distributions: {', '.join(solid)} in three dimensions, the others in the plane; a run takes maps of "
+            "one kind, and for the former data.uniform = 0",
+        )
+        require(not (solid and self.data.turned), "data.turned is for maps in the plane; leave it false")
         least = 2 if self.method == "reinforce" else 1
         starts = self.data.starts
         require(

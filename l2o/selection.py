@@ -104,7 +104,7 @@ def instances_of(graph: Graph, problem: str, name: str) -> list[Instance]:
         Instance(
             name=f"{name}-{number}",
             problem=problem,
-            metric="EUC_2D",
+            metric=f"EUC_{graph.pos.shape[-1]}D",
             rounding="none",
             ids=np.arange(1, graph.n + 1),
             coords=graph.pos[number - 1].double().numpy().copy(),

@@ -39,7 +39,7 @@ class CVRP(CapacitatedRoutes):
         customers = MAPS[distribution](generator, batch, n)
         low, high = customers.amin(dim=1), customers.amax(dim=1)
         kind = (rand(batch, 1) * 3).long()
-        place = torch.where(kind == 0, 0.5, torch.where(kind == 1, 0.0, rand(batch, 2)))
+        place = torch.where(kind == 0, 0.5, torch.where(kind == 1, 0.0, rand(*low.shape)))
         pos = torch.cat([(low + place * (high - low)).unsqueeze(1), customers], dim=1)
 
         spreads = torch.tensor([[1, 1], [1, 10], [1, 10], [5, 10], [1, 100], [50, 100]], dtype=torch.float64)

@@ -1,6 +1,7 @@
 """Random point sets of many shapes, vectorised over a batch: what policies are trained on.
 
-Each function takes ``(generator, batch, n)`` and returns float64 ``[batch, n, 2]``. Explosion and implosion are after
+Each function takes ``(generator, batch, n)`` and returns float64 ``[batch, n, dim]``, in the plane but for those of
+:data:`SOLID`. Explosion and implosion are after
 Bossek et al. (2019), "Evolving diverse TSP instances by means of novel and creative mutation operators".
 """
 
@@ -115,6 +116,20 @@ def boards(generator: Generator, batch: int, n: int) -> Tensor:
     return torch.where(scattered.unsqueeze(-1), uniform(generator, batch, n) * 1.5, block)
 
 
+def cube(generator: Generator, batch: int, n: int) -> Tensor:
+    """Independent and uniform in the unit cube."""
+    return _rand(generator, batch, n, 3)
+
+
+def sphere(generator: Generator, batch: int, n: int) -> Tensor:
+    """Independent and uniform on the unit sphere."""
+    return torch.nn.functional.normalize(_randn(generator, batch, n, 3), dim=-1)
+
+
+SOLID = ("cube", "sphere")
+"""Maps in three dimensions."""
+
 MAPS: dict[str, Callable[[Generator, int, int], Tensor]] = {
-    f.__name__: f for f in (uniform, clusters, mixed, explosion, implosion, lattice, squeezed, lines, boards)
+    f.__name__: f
+    for f in (uniform, clusters, mixed, explosion, implosion, lattice, squeezed, lines, boards, cube, sphere)
 }

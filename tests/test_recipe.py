@@ -26,6 +26,11 @@ def test_defaults_and_overrides(tmp_path: Path) -> None:
     assert (recipe.problem, recipe.budget.instances, recipe.budget.decisions) == ("cvrp", 7.0, math.inf)
 
 
+def test_maps_in_space_by_themselves_are_fine(tmp_path: Path) -> None:
+    recipe = load(write(tmp_path, MINIMAL), ["data.uniform=0", 'data.distributions=["cube", "sphere"]'])
+    assert recipe.data.distributions == ("cube", "sphere")
+
+
 def test_written_recipes_read_back_equal(tmp_path: Path) -> None:
     recipe = load(write(tmp_path, MINIMAL), ["model.encoder=2", "seed=5", "objective.keep=2"])
     assert load(write(tmp_path, checkpoint.toml(recipe))) == recipe
@@ -48,6 +53,13 @@ def test_recipes_of_the_project_are_valid(path: Path) -> None:
         (MINIMAL, ["optimizer.rate=-1"], "optimizer.rate is -1.0; it must be positive"),
         (MINIMAL, ["optimizer.rate=nan"], "optimizer.rate is not a number"),
         (MINIMAL, ['data.distributions=["unifrom"]'], "unknown 'unifrom'; did you mean 'uniform'?"),
+        (MINIMAL, ['data.distributions=["cube"]'], "cube in three dimensions, the others in the plane"),
+        (MINIMAL, ["data.uniform=0", 'data.distributions=["lines", "sphere"]'], "sphere in three dimensions"),
+        (
+            MINIMAL,
+            ["data.uniform=0", 'data.distributions=["cube"]', "data.turned=true"],
+            "data.turned is for maps in the",
+        ),
         (MINIMAL, ["data.sizes=[]"], "data.sizes"),
         (MINIMAL, ["data.sizes=[2]"], "data.sizes"),
         (MINIMAL, ["data.starts=1"], "data.starts is 1"),
