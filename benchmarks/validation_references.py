@@ -15,21 +15,21 @@ from pathlib import Path
 import numpy as np
 
 from l2o import problems
-from l2o.heuristics import savings
+from l2o.heuristics import quick
 from l2o.improve import improve
 from l2o.problems.instance import Instance
 from l2o.selection import instances_of
 from l2o.validation import REFERENCES, validation_sets
 
 SEEDS = (0, 1)
-ITERATIONS_PER_NODE = {"tsp": 100, "cvrp": 2000}
+ITERATIONS_PER_NODE = {"tsp": 100, "cvrp": 2000, "mtsp": 200}
 """Kicks of Lin-Kernighan search for tours; ruins, each the work of a few microseconds, for routes."""
 
 
 def reference(instance: Instance) -> list[float]:
     """The cost each seed finds."""
     problem = problems.find(instance.problem)
-    start = (tuple(range(instance.n)),) if instance.demand is None else savings(instance)
+    start = quick(instance)[0] if instance.has_depot else (tuple(range(instance.n)),)
     iterations = ITERATIONS_PER_NODE[instance.problem] * instance.n
     found = [improve(instance, start, deadline=math.inf, seed=seed, iterations=iterations) for seed in SEEDS]
     return [problem.check(instance, routes) for routes in found]

@@ -47,7 +47,7 @@ def load(name_or_path: str, *, device: str = "cpu") -> Checkpoint:
     except (InvalidRecipe, OSError, ValueError, safetensors.SafetensorError) as error:
         raise InvalidCheckpoint(f"{folder}: not readable as weights: {str(error).splitlines()[0]}") from None
     problem = problems.find(recipe.problem)
-    policy = models.find(recipe.model.kind).Policy(recipe.model, features=problem.features, moves=problem.moves)
+    policy = models.policy(recipe.model, problem)
     try:
         policy.load_state_dict(tensors)
     except RuntimeError:

@@ -57,6 +57,16 @@ def _device(value: str) -> str:
     return value
 
 
+Vehicles = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="M",
+        help="Share the nodes of a TSP out to M vehicles that begin and end at the first; the longest route counts.",
+    ),
+]
+
+
 @app.callback(invoke_without_command=True)
 def l2o(
     context: typer.Context,
@@ -140,6 +150,7 @@ def solve(
             help="Of distances: none, nearest, ceil, floor, next, tenths. Default: as the file says.",
         ),
     ] = None,
+    vehicles: Vehicles = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")] = False,
 ) -> None:
     """Solve each FILE and say what was found.
@@ -163,6 +174,7 @@ def solve(
         device=device,
         threads=threads,
         rounding=rounding,
+        vehicles=vehicles,
         quiet=quiet,
     )
     raise typer.Exit(solve_files(files, output or [], request, started=STARTED))
@@ -201,6 +213,7 @@ def solve_many(
         str | None,
         typer.Option(callback=_rounding, metavar="R", help="Of distances, as in l2o solve."),
     ] = None,
+    vehicles: Vehicles = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")] = False,
 ) -> None:
     """Solve very many instances, on all cores or by Ray: one line of JSON each.
@@ -223,6 +236,7 @@ def solve_many(
         processes=processes or cores(),
         engine=engine,
         rounding=rounding,
+        vehicles=vehicles,
         quiet=quiet,
     )
     raise typer.Exit(solve_many(sources, request))
@@ -278,6 +292,7 @@ def compare(
         ),
     ] = False,
     rounding: Annotated[str | None, typer.Option(callback=_rounding, metavar="R", help="As for solve.")] = None,
+    vehicles: Vehicles = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")] = False,
 ) -> None:
     """Run several solvers on the same instances, with equal time and threads, and say how far each is from the best.
@@ -298,7 +313,7 @@ def compare(
 
     filters = Filters(problem, metric, set_name, min_n, max_n or math.inf, limit)
     names = [name.strip() for name in solvers.split(",") if name.strip()]
-    request = Request(names, limit_each, threads, seed, model, in_process, rounding, quiet)
+    request = Request(names, limit_each, threads, seed, model, in_process, rounding, vehicles, quiet)
     raise typer.Exit(compare_files(sources, filters, request, output or []))
 
 
@@ -348,6 +363,7 @@ def verify(
     model: Annotated[str | None, typer.Option(help="Weights. Default: those shipped for the problem.")] = None,
     trials: Annotated[int, typer.Option(min=1, help="Random transformations of each kind.")] = 200,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the transformations.")] = 0,
+    vehicles: Vehicles = None,
 ) -> None:
     """Move, turn, mirror, scale and renumber FILE at random and measure how much the policy changes its mind.
 
@@ -355,7 +371,7 @@ def verify(
     """
     from l2o.verify import verify_file
 
-    raise typer.Exit(0 if verify_file(file, model, trials=trials, seed=seed) else 1)
+    raise typer.Exit(0 if verify_file(file, model, trials=trials, seed=seed, vehicles=vehicles) else 1)
 
 
 @app.command()
@@ -364,11 +380,12 @@ def plot(
     solution: Annotated[str | None, typer.Argument(metavar="[SOLUTION]", help="Its .tour or .sol.")] = None,
     output: Annotated[str, typer.Option("--output", "-o", metavar="PATH", help="A .png or .svg.")] = "l2o.png",
     rounding: Annotated[str | None, typer.Option(callback=_rounding, metavar="R", help="As for solve.")] = None,
+    vehicles: Vehicles = None,
 ) -> None:
     """Draw the nodes of FILE and the routes of SOLUTION."""
     from l2o.plot import plot_file
 
-    plot_file(file, solution, output, rounding=rounding)
+    plot_file(file, solution, output, rounding=rounding, vehicles=vehicles)
 
 
 @app.command()

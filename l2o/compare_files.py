@@ -38,6 +38,7 @@ class Request:
     model: str | None
     in_process: bool
     rounding: str | None
+    vehicles: int | None
     quiet: bool
 
 
@@ -52,7 +53,14 @@ def compare_files(sources: Sequence[str], filters: Filters, request: Request, de
     for solver in solvers:
         find(solver)
     left_out: list[str] = []
-    instances = select(sources, filters, seed=request.seed, rounding=request.rounding, left_out=left_out.append)
+    instances = select(
+        sources,
+        filters,
+        seed=request.seed,
+        rounding=request.rounding,
+        vehicles=request.vehicles,
+        left_out=left_out.append,
+    )
     for reason in left_out:
         say(f"left out: {reason}", quiet=request.quiet)
     if set(solvers) & set(LEARNED):
@@ -91,6 +99,7 @@ def compare_files(sources: Sequence[str], filters: Filters, request: Request, de
         "threads": request.threads,
         "seed": request.seed,
         "model": request.model,
+        "vehicles": request.vehicles,
         "seconds_count": "the solve alone" if request.in_process else "from the start of a fresh process to its end",
         "sources": list(sources),
         "filters": {key: value for key, value in asdict(filters).items() if value not in (None, math.inf)},

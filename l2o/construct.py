@@ -28,9 +28,9 @@ class Construction:
     nodes: Tensor
     """``[T, P]`` nodes gone to."""
     moves: Tensor
-    """``[T, P]`` ways gone."""
+    """``[T, P]`` ways gone, or the vehicles that went."""
     legs: Tensor
-    """``[T + 1, P]`` length of each decision and of the way home, from the start state on."""
+    """``[T + 1, P]`` what each decision and the way home add to the cost, from the start state on."""
     kept: list[Decision]
     """Decisions set aside for learning."""
     doubt: float = math.nan
@@ -38,7 +38,7 @@ class Construction:
 
     @property
     def cost(self) -> Tensor:
-        """``[P]`` lengths of the solutions in units of the graph."""
+        """``[P]`` costs of the solutions in units of the graph."""
         return self.legs.sum(dim=0)
 
     def routes(self, problem: Problem, solution: int) -> Routes:
@@ -98,9 +98,10 @@ def construct(
         if stop is not None and stop(time):
             return None
         view = sight(state)
-        logits = policy(view, memory).flatten(1)
+        scores = policy(view, memory)
+        logits, ways = scores.flatten(1), scores.shape[2]
         choice = logits.argmax(dim=1) if noise is None else draw(logits, noise[time])
-        place, moves[time] = choice // problem.moves, choice % problem.moves
+        place, moves[time] = choice // ways, choice % ways
         nodes[time] = view.choices.gather(1, place.unsqueeze(1)).squeeze(1)
         legs[time] = (
             problem.legs(graph, state, nodes[time].unsqueeze(1))[:, 0].gather(1, moves[time].unsqueeze(1)).squeeze(1)

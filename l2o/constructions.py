@@ -156,7 +156,7 @@ def construct_batch(policy: Any, instances: Sequence[Instance], *, samples: int 
     if graphs[0].n < 3 or len({graph.pos.shape for graph in graphs}) > 1:
         return [()] * len(instances)
     device = next(policy.parameters()).device
-    together = Graph(torch.cat([g.pos for g in graphs]), torch.cat([g.demand for g in graphs])).to(device)
+    together = Graph.cat(graphs).to(device)
     best: list[Routes] = []
     for number, random in enumerate([False, *[True] * samples]):
         generator = torch.Generator().manual_seed(seed + number)

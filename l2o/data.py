@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import lightning
@@ -61,9 +61,9 @@ def draw_batch(problem: Problem, data: Data, seed: int, number: int, part: int, 
         for _ in range(share * parts)
     ]
     graphs = {name: problem.sample(generator, names.count(name), n, name) for name in dict.fromkeys(names)}
-    graph = Graph(torch.cat([g.pos for g in graphs.values()]), torch.cat([g.demand for g in graphs.values()]))
+    graph = Graph.cat(list(graphs.values()))
     if data.turned:
-        graph = Graph(turned(generator, graph.pos), graph.demand)
+        graph = replace(graph, pos=turned(generator, graph.pos))
     # Interleaved, so that every process gets its share of every distribution.
     mine = torch.arange(part, share * parts, parts)
     solutions = (mine.unsqueeze(1) * data.starts + torch.arange(data.starts)).flatten()
@@ -72,7 +72,7 @@ def draw_batch(problem: Problem, data: Data, seed: int, number: int, part: int, 
     noise = torch.rand(steps, len(names) * data.starts, generator=generator)
     lots = torch.rand(steps, len(names) * data.starts, generator=generator)
     return Batch(
-        Graph(graph.pos[mine], graph.demand[mine]),
+        graph.at(mine),
         torch.arange(share).repeat_interleave(data.starts),
         every[mine].flatten(),
         noise[:, solutions],

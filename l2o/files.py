@@ -21,12 +21,13 @@ __all__ = ["read", "read_solution", "write_solution"]
 _TSPLIB = re.compile(r"^[ \t]*(DIMENSION|TYPE|EDGE_WEIGHT_TYPE|[A-Z_]+_SECTION)\b[ \t]*([:=\s]|\Z)", re.MULTILINE)
 
 
-def read(path: str | os.PathLike[str], *, rounding: str | None = None) -> Instance:
+def read(path: str | os.PathLike[str], *, rounding: str | None = None, vehicles: int | None = None) -> Instance:
     """The instance in a TSPLIB95 or VRPLIB file, or in coordinates as ``.csv`` or ``.npy``; ``-`` is standard input.
 
     Text may be gzipped. ``rounding`` is one of :data:`l2o.problems.distance.ROUNDINGS`; without it, it is that of the
     edge weight type, or the one that an ``index.csv`` nearby states for this file: some sets say ``EUC_2D`` but publish
-    unrounded costs. Raises :class:`InvalidInstance`, :class:`Unsupported` and :class:`Infeasible`, each with one line.
+    unrounded costs. ``vehicles`` share the nodes of a tour problem out, see :meth:`Instance.shared`. Raises
+    :class:`InvalidInstance`, :class:`Unsupported` and :class:`Infeasible`, each with one line.
     """
     if rounding is not None and rounding not in ROUNDINGS:
         raise InvalidInstance(
@@ -48,5 +49,7 @@ def read(path: str | os.PathLike[str], *, rounding: str | None = None) -> Instan
             sections = cut(text, where)
             instance = interpret(sections, name=name, rounding=rounding)
             comment = sections.header.get("COMMENT", Entry("", 0)).value
+    if vehicles is not None:
+        return instance.shared(vehicles)
     value, source = best_known(instance, file, row, comment)
     return replace(instance, best_known=value, best_known_source=source)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from heapq import heappop, heappush
+
 import numpy as np
 
 from l2o.improve.neighbours import nearest
@@ -11,6 +14,8 @@ NEIGHBOURS = 16
 """Near nodes among which nearest neighbour looks before it looks among all."""
 EDGES = 8
 """Near nodes with which a node's edges are considered by greedy edge."""
+HALVINGS = 50
+"""Of the interval in which the length of the longest route is sought."""
 CELLS = 1 << 20
 """Cells on each side of the square that a space-filling curve goes through."""
 SAVINGS = 64
@@ -20,17 +25,23 @@ TOLERANCE = 1e-10
 
 
 def quick(instance: Instance) -> tuple[Routes, str]:
-    """A good solution in little time, and what made it: greedy edge for tours, savings for routes."""
+    """A good solution in little time, and what made it: greedy edge for tours, shared out where there is a fleet, and
+    savings for routes."""
+    if instance.vehicles is not None:
+        return shared_out(instance), "greedy edge, shared out"
     if instance.demand is None:
         return greedy_edge(instance), "greedy edge"
     return savings(instance), "savings"
 
 
 def nearest_neighbour(instance: Instance, seed: int = 0) -> Routes:
-    """Always go to the nearest node left; where there are demands, to the nearest that fits, or else home.
+    """Always go to the nearest node left; where there are demands, to the nearest that fits, or else home; of a fleet
+    always the vehicle that has come the least far.
 
     A tour begins at a node drawn with ``seed``; routes begin at the depot, and ``seed`` plays no part.
     """
+    if instance.vehicles is not None:
+        return _nearest_of_fleet(instance, instance.vehicles)
     n = instance.n
     tour = instance.demand is None
     demand = np.zeros(n) if instance.demand is None else instance.demand
@@ -63,13 +74,75 @@ def nearest_neighbour(instance: Instance, seed: int = 0) -> Routes:
     return tuple(tuple(route) for route in routes)
 
 
+def _nearest_of_fleet(instance: Instance, vehicles: int) -> Routes:
+    routes: list[list[int]] = [[] for _ in range(vehicles)]
+    left = np.ones(instance.n, bool)
+    left[0] = False
+    come = [(0.0, vehicle) for vehicle in range(vehicles)]
+    near, renew_at = _near(instance, np.arange(instance.n)), instance.n // 2
+    for remaining in range(instance.n - 1, 0, -1):
+        if remaining == renew_at and remaining > NEIGHBOURS:
+            here = [route[-1] for route in routes if route]
+            near, renew_at = _near(instance, np.array([0, *here, *np.flatnonzero(left)])), remaining // 2
+        length, vehicle = heappop(come)
+        current = routes[vehicle][-1] if routes[vehicle] else 0
+        found = next((v for v in near.get(current, ()) if left[v]), -1)
+        if found < 0:
+            nodes = np.flatnonzero(left)
+            found = int(nodes[instance.distance(current, nodes).argmin()])
+        routes[vehicle].append(found)
+        left[found] = False
+        heappush(come, (length + float(instance.distance(current, found)), vehicle))
+    return tuple(tuple(route) for route in routes if route)
+
+
+def shared_out(instance: Instance) -> Routes:
+    """Cut a tour by greedy edge into one route for each vehicle so that the longest is as short as this order allows.
+
+    Source: G. N. Frederickson, M. S. Hecht, C. E. Kim, "Approximation algorithms for some routing problems", 1978.
+    """
+    assert instance.vehicles is not None
+    (tour,) = greedy_edge(instance.part(np.arange(instance.n)))
+    at = tour.index(0)
+    stops = np.array(tour[at + 1 :] + tour[:at], np.int64)
+    if not len(stops):
+        return ()
+    home = instance.distance(0, stops)
+    along = np.append(0.0, np.cumsum(instance.distance(stops[:-1], stops[1:])))
+    # Non-decreasing wherever the way home by way of another customer is no short cut.
+    closed = np.maximum.accumulate(along + home)
+
+    def cuts(limit: float) -> list[int]:
+        """Where routes end that are as full as ``limit`` allows; empty if more of them are needed than there are."""
+        ends = [0]
+        for _ in range(instance.vehicles or 0):
+            begin = ends[-1]
+            room = limit + along[begin] - home[begin]
+            ends.append(int(np.searchsorted(closed, room, side="right")))
+            if ends[-1] == len(stops):
+                return ends
+            if ends[-1] <= begin:
+                break
+        return []
+
+    low, high = float(2 * home.max()), float(home[0] + closed[-1])
+    best = [0, len(stops)]
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        if found := cuts(middle):
+            best, high = found, middle
+        else:
+            low = middle
+    return tuple(tuple(stops[i:j].tolist()) for i, j in itertools.pairwise(best))
+
+
 def greedy_edge(instance: Instance) -> Routes:
     """Take the shortest edges that make paths, and join these at their ends until they are one. Tours only.
 
     Source: J. L. Bentley, "Fast algorithms for geometric traveling salesman problems", 1992. Only edges between near
     nodes, then near ends, are considered. Takes memory and time in proportion to the nodes, up to a logarithm.
     """
-    if instance.demand is not None:
+    if instance.has_depot:
         raise Unsupported(f"{instance.name}: greedy edge builds tours, not routes; use savings")
     from l2o.improve.kernels_greedy import follow, take
 
@@ -93,7 +166,7 @@ def space_filling(instance: Instance) -> Routes:
 
     Source: L. K. Platzman, J. J. Bartholdi, "Spacefilling curves and the planar travelling salesman problem", 1989.
     """
-    if instance.demand is not None or instance.coords is None:
+    if instance.has_depot or instance.coords is None:
         raise Unsupported(f"{instance.name}: a space-filling curve builds tours through points of the plane")
     low, high = instance.coords[:, :2].min(axis=0), instance.coords[:, :2].max(axis=0)
     side = max(float((high - low).max()), np.finfo(float).tiny)
@@ -113,7 +186,7 @@ def space_filling(instance: Instance) -> Routes:
 
 def random_insertion(instance: Instance, seed: int = 0) -> Routes:
     """Insert the nodes in random order, each where it lengthens the tour least. Tours only."""
-    if instance.demand is not None:
+    if instance.has_depot:
         raise Unsupported(
             f"{instance.name}: random insertion builds tours, not routes; use nearest_neighbour or savings"
         )
@@ -137,7 +210,7 @@ def savings(instance: Instance) -> Routes:
     """
     if instance.demand is None or instance.capacity is None:
         raise Unsupported(
-            f"{instance.name}: savings builds routes, not tours; use nearest_neighbour or random_insertion"
+            f"{instance.name}: savings builds routes within a capacity, and here is none; use another heuristic"
         )
     n, capacity = instance.n, instance.capacity * (1 + TOLERANCE)
     if (large := np.flatnonzero(instance.demand > capacity)).size:

@@ -40,8 +40,7 @@ class Learner(lightning.LightningModule):
     def __init__(self, problem: Problem, recipe: Recipe) -> None:
         super().__init__()
         self.problem, self.recipe = problem, recipe
-        model = models.find(recipe.model.kind)
-        self.policy: Any = model.Policy(recipe.model, features=problem.features, moves=problem.moves)
+        self.policy: Any = models.policy(recipe.model, problem)
         decay = recipe.optimizer.average
         self.averaged = AveragedModel(self.policy, multi_avg_fn=_moving_average(decay)).requires_grad_(False)
         self.decisions = self.instances = self.skipped = 0

@@ -42,6 +42,7 @@ class Request:
     processes: int
     engine: str
     rounding: str | None
+    vehicles: int | None
     quiet: bool
 
 
@@ -66,7 +67,14 @@ def solve_many(sources: Sequence[str], request: Request) -> int:
     path = Path(request.output)
     outputs.check(path, (".jsonl",))
     left_out: list[str] = []
-    chosen = select(sources, Filters(), seed=request.seed, rounding=request.rounding, left_out=left_out.append)
+    chosen = select(
+        sources,
+        Filters(),
+        seed=request.seed,
+        rounding=request.rounding,
+        vehicles=request.vehicles,
+        left_out=left_out.append,
+    )
     instances = distinct(chosen)
     for reason in left_out:
         say(f"left out: {reason}", request)

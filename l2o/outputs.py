@@ -44,7 +44,7 @@ def stem(file: str) -> str:
 
 def check_kind(paths: Sequence[Path], instance: Instance) -> None:
     """Raises :class:`InvalidInstance` if one of ``paths`` cannot hold a solution of ``instance``."""
-    wrong, right = (".tour", ".sol") if instance.demand is not None else (".sol", ".tour")
+    wrong, right = (".tour", ".sol") if instance.has_depot else (".sol", ".tour")
     for path in paths:
         if path.suffix == wrong:
             raise InvalidInstance(

@@ -53,9 +53,9 @@ def draw(path: Path, instance: Instance, routes: Routes | None, cost: float | No
     axes = figure.add_subplot()
     diameter = float(np.clip(60 / np.sqrt(instance.n), 0.5, 5.0))
     if routes is not None and instance.n > 1:
-        _draw_routes(axes, points, routes, has_depot=instance.demand is not None, width=max(0.4, diameter / 3.5))
+        _draw_routes(axes, points, routes, has_depot=instance.has_depot, width=max(0.4, diameter / 3.5))
     axes.scatter(points[:, 0], points[:, 1], s=diameter**2, color=INK, linewidths=0, zorder=3)
-    if instance.demand is not None:
+    if instance.has_depot:
         axes.scatter(
             points[:1, 0], points[:1, 1], s=110, marker="s", color=INK, edgecolors=PAPER, linewidths=1.5, zorder=4
         )
@@ -70,7 +70,7 @@ def draw(path: Path, instance: Instance, routes: Routes | None, cost: float | No
 def title(instance: Instance, routes: Routes | None, cost: float | None) -> str:
     """Name, size, cost and gap, as far as they are known."""
     parts = [instance.name.replace("$", r"\$"), f"{instance.n:,} nodes"]
-    if routes is not None and instance.demand is not None:
+    if routes is not None and instance.has_depot:
         parts.append(f"{len(routes)} routes")
     if cost is not None:
         parts.append(f"cost {amount(cost)}")
@@ -97,7 +97,9 @@ def _colours(points: Floats, routes: Routes) -> list[str]:
     return [COLOURS[place % len(COLOURS)] for place in rank]
 
 
-def plot_file(file: str, solution: str | None, output: str, *, rounding: str | None = None) -> None:
+def plot_file(
+    file: str, solution: str | None, output: str, *, rounding: str | None = None, vehicles: int | None = None
+) -> None:
     """Draw the instance in ``file`` and the solution in the file ``solution`` to ``output``.
 
     Raises :class:`InvalidInstance` for files that cannot be read or written and
@@ -105,7 +107,7 @@ def plot_file(file: str, solution: str | None, output: str, *, rounding: str | N
     """
     path = Path(output)
     outputs.check(path, outputs.PICTURES)
-    instance = read(file, rounding=rounding)
+    instance = read(file, rounding=rounding, vehicles=vehicles)
     routes, cost = None, None
     if solution is not None:
         from l2o import problems

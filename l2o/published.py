@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from l2o.problems import rules
 from l2o.problems.distance import default_rounding
 from l2o.problems.instance import Instance, InvalidInstance
-from l2o.solutions import length, read_solution
+from l2o.solutions import read_solution
 
 _IN_COMMENT = re.compile(
     r"\b(?:optimal|optimum|best)\b[a-z \t]*[:=][ \t]*([0-9]+(?:\.[0-9]+)?)(?![,.]?[0-9])", re.IGNORECASE
@@ -91,7 +92,7 @@ def _stem(path: Path) -> Path:
 
 
 def _beside(instance: Instance, solution: Path) -> float | None:
-    """Cost of a solution file if it is there, whole, and within the capacity."""
+    """Cost of a solution file if it is there, whole, and within the capacity and the fleet."""
     try:
         routes = read_solution(solution, instance) if solution.is_file() else None
     except InvalidInstance:
@@ -102,4 +103,6 @@ def _beside(instance: Instance, solution: Path) -> float | None:
         loads = np.array([instance.demand[list(route)].sum() for route in routes])
         if (loads > instance.capacity).any():
             return None
-    return length(instance, routes)
+    if instance.vehicles is not None and len(routes) > instance.vehicles:
+        return None
+    return rules.find(instance.problem).cost(instance, routes)

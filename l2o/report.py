@@ -23,6 +23,7 @@ def document(instance: Instance, solution: Solution, model: str, seed: int) -> d
         "instance": instance.name,
         "problem": instance.problem,
         "n": instance.n,
+        "vehicles": instance.vehicles,
         "rounding": instance.rounding,
         "cost": number(solution.cost),
         "best_known": None if instance.best_known is None else number(instance.best_known),
@@ -50,7 +51,7 @@ def summary(instance: Instance, solution: Solution, model: str, written: list[st
         lines.append(f"  best known  {amount(instance.best_known)}{above}, from {instance.best_known_source}")
     if solution.bound is not None:
         lines.append(f"  bound       {amount(solution.bound)}, {certified(solution)}, by {solution.bound_method}")
-    if instance.demand is not None:
+    if instance.has_depot:
         lines.append(f"  routes      {len(solution.routes)}")
     lines.append(f"  found by    {solution.solver}")
     if used(model, solution):

@@ -6,7 +6,7 @@ import csv
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,9 +58,12 @@ def select(
     *,
     seed: int,
     rounding: str | None = None,
+    vehicles: int | None = None,
     left_out: Callable[[str], None] = lambda reason: None,
 ) -> list[Instance]:
     """The instances of all ``sources`` that pass ``filters``, in order; random sets are drawn from ``seed``.
+
+    ``vehicles`` share the nodes of tour problems out, see :meth:`l2o.problems.instance.Instance.shared`.
 
     What a folder holds and cannot be solved is told to ``left_out`` in one line each; for a file named by itself it is
     an error. Raises :class:`InvalidInstance`, :class:`Unsupported` and :class:`Infeasible`.
@@ -68,7 +71,9 @@ def select(
     chosen: list[Instance] = []
     for source in sources:
         found = (
-            instance for instance in _instances(source, filters, seed, rounding, left_out) if filters.keep(instance)
+            instance
+            for instance in _instances(source, filters, seed, rounding, vehicles, left_out)
+            if filters.keep(instance)
         )
         wanted = list(islice(found, filters.limit))
         if not wanted:
@@ -99,42 +104,43 @@ def random_instances(problem: str, distribution: str, n: int, count: int, seed: 
 
 def instances_of(graph: Graph, problem: str, name: str) -> list[Instance]:
     """Each instance of ``graph`` by itself: straight lines in the graph's own unit, not rounded; capacity 1."""
-    has_depot = bool((graph.demand > 0).any())
     return [
-        Instance(
-            name=f"{name}-{number}",
-            problem=problem,
-            metric=f"EUC_{graph.pos.shape[-1]}D",
-            rounding="none",
-            ids=np.arange(1, graph.n + 1),
-            coords=graph.pos[number - 1].double().numpy().copy(),
-            demand=graph.demand[number - 1].numpy().copy() if has_depot else None,
-            capacity=1.0 if has_depot else None,
-            source=name,
-        )
+        replace(graph.instance(problem, number - 1), name=f"{name}-{number}", source=name)
         for number in range(1, len(graph.pos) + 1)
     ]
 
 
 def _instances(
-    source: str, filters: Filters, seed: int, rounding: str | None, left_out: Callable[[str], None]
+    source: str,
+    filters: Filters,
+    seed: int,
+    rounding: str | None,
+    vehicles: int | None,
+    left_out: Callable[[str], None],
 ) -> Iterator[Instance]:
     path = Path(source)
     if (match := RANDOM.fullmatch(source)) and not path.exists():
         problem = match["problem"] or filters.problem or "tsp"
-        yield from random_instances(problem, match["distribution"], int(match["n"]), int(match["count"]), seed)
+        drawn = random_instances(problem, match["distribution"], int(match["n"]), int(match["count"]), seed)
+        yield from _shared(drawn, vehicles)
     elif path.is_dir():
         for file in _files(path, filters):
             try:
-                yield from _load(file, rounding)
+                yield from _load(file, rounding, vehicles)
             except (InvalidInstance, Infeasible) as error:
                 left_out(str(error))
     else:
-        yield from _load(path, rounding)
+        yield from _load(path, rounding, vehicles)
 
 
-def _load(path: Path, rounding: str | None) -> list[Instance]:
-    return read_set(path, rounding=rounding) if path.name.endswith(MANY) else [read(path, rounding=rounding)]
+def _load(path: Path, rounding: str | None, vehicles: int | None) -> list[Instance]:
+    if path.name.endswith(MANY):
+        return _shared(read_set(path, rounding=rounding), vehicles)
+    return [read(path, rounding=rounding, vehicles=vehicles)]
+
+
+def _shared(instances: list[Instance], vehicles: int | None) -> list[Instance]:
+    return instances if vehicles is None else [instance.shared(vehicles) for instance in instances]
 
 
 def _files(folder: Path, filters: Filters) -> list[Path]:

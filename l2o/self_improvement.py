@@ -8,6 +8,7 @@ how to go on from the states that it gets into itself (as DAgger does; Ross, Gor
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -17,14 +18,23 @@ from l2o.data import Batch
 from l2o.improve import improve
 from l2o.learner import Learner
 from l2o.lesson import follow
-from l2o.problems.base import Plan
+from l2o.problems.base import Improves, Plan, Problem
 from l2o.problems.instance import Instance, Routes
+from l2o.recipe import InvalidRecipe, Recipe
 
 
 class SelfImprovement(Learner):
     """Each batch: sample, improve, learn."""
 
     loss = "cross-entropy to own solutions improved by own local search"
+
+    def __init__(self, problem: Problem, recipe: Recipe) -> None:
+        super().__init__(problem, recipe)
+        if not hasattr(problem, "improved"):
+            raise InvalidRecipe(
+                f"method 'self_improvement' is not for {problem.name}, whose rest is no instance; use 'reinforce'"
+            )
+        self.improves = cast(Improves, problem)
 
     def training_step(self, batch: Batch, number: int) -> Tensor:
         """One batch of samples and the loss whose gradient is that of the cross-entropy."""
@@ -63,6 +73,6 @@ class SelfImprovement(Learner):
             return improve(instance, routes, deadline=math.inf, seed=batch.seed, iterations=kicks)
 
         return [
-            self.problem.improved(graph, row, first, nodes[i], moves[i], begins[i], search)
+            self.improves.improved(graph, row, first, nodes[i], moves[i], begins[i], search)
             for i, (row, first) in enumerate(zip(made.row.tolist(), made.first.tolist(), strict=True))
         ]

@@ -20,7 +20,7 @@ def length(instance: Instance, routes: Sequence[Sequence[int]]) -> float:
     """Length of all routes in the instance's metric and rounding; each is closed, through the depot if there is one."""
     total = 0.0
     for route in routes:
-        stops = np.array([0, *route] if instance.demand is not None else route, dtype=np.int64)
+        stops = np.array([0, *route] if instance.has_depot else route, dtype=np.int64)
         total += float(instance.distance(stops, np.roll(stops, -1)).sum())
     return total
 
@@ -33,7 +33,7 @@ def read_solution(path: str | os.PathLike[str], instance: Instance) -> Routes:
     problem asks of a solution is not checked here. Raises :class:`InvalidInstance`.
     """
     where, text = str(path), load(path)
-    has_depot = instance.demand is not None
+    has_depot = instance.has_depot
     is_tour = re.search(r"\bTOUR_SECTION\b", text, re.IGNORECASE) is not None
     if is_tour == has_depot or not (is_tour or _ROUTE.search(text)):
         found = "a TSPLIB tour" if is_tour else "no TOUR_SECTION"
@@ -88,7 +88,7 @@ def write_solution(
     written.
     """
     file = Path(path)
-    suffix = ".sol" if instance.demand is not None else ".tour"
+    suffix = ".sol" if instance.has_depot else ".tour"
     if file.suffix != suffix:
         raise malformed(str(path), None, f"suffix {file.suffix!r}", suffix, "rename the output")
     value = f"{cost:.0f}" if float(cost).is_integer() else repr(float(cost))

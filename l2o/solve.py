@@ -49,7 +49,7 @@ def default_time_limit(n: int) -> float:
 
 def solve(
     instance: Instance,
-    policy: Policy[Any] | FragmentsPolicy | Weights,
+    policy: Policy[Any] | FragmentsPolicy | Weights | None,
     *,
     time_limit: float | None = None,
     starts: int | None = None,
@@ -70,7 +70,7 @@ def solve(
 
     Args:
         policy: trained for ``instance.problem``, or weights that are loaded when they are wanted; its device is the one
-            worked on.
+            worked on. None: there is none, and nothing can be asked of it.
         time_limit: seconds since ``started``. None: :func:`default_time_limit` from now on where only time can end
             local search, else no limit. The first local search on a machine compiles its code, which does not count.
         starts: greedy constructions, from as many different first nodes. None: one, where ``initial`` does not take its
@@ -122,6 +122,7 @@ def solve(
         from l2o.constructions import Wanted, constructions
 
         wanted = Wanted(1 if starts is None else starts, samples, seed, threads, clock, watcher, improve)
+        assert policy is not None
         for routes, solver in constructions(policy, instance, wanted):
             best.offer(routes, solver)
             newcomers.put(routes)
@@ -141,7 +142,7 @@ def solve(
         beside = timed and threads > 1
         building: Future[None] | None = None
         free = initial is None and (not timed or worth_asking(policy, instance.n, clock, beside=beside))
-        if asked or free or not improve:
+        if policy is not None and (asked or free or not improve):
             if beside:
                 building = ThreadPoolExecutor(1).submit(build)
             else:

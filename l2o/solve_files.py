@@ -15,7 +15,7 @@ from l2o.files import read, read_solution
 from l2o.interrupt import Interrupt
 from l2o.problems.instance import Infeasible, Instance, InvalidInstance
 from l2o.progress import watcher
-from l2o.weights import Weights, default, find
+from l2o.weights import Weights, default, find, names
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Request:
     device: str
     threads: int | None
     rounding: str | None
+    vehicles: int | None
     quiet: bool
 
 
@@ -57,13 +58,14 @@ def solve_files(files: Sequence[str], destinations: Sequence[str], request: Requ
 
 def solve_file(file: str, paths: Sequence[Path], request: Request, *, started: float) -> bool:
     """Solve one file, write and print its solution; False if a signal cut that short."""
-    instance = read(file, rounding=request.rounding)
+    instance = read(file, rounding=request.rounding, vehicles=request.vehicles)
     outputs.check_kind(paths, instance)
     initial = None if request.initial is None else read_solution(request.initial, instance)
     with Interrupt() as interrupt:
         from l2o.solve import solve
 
         weights = chosen(request, instance)
+        model = "" if weights is None else weights.name
         with watcher(outputs.stem(file), started, instance.best_known, quiet=request.quiet) as listener:
             solution = solve(
                 instance,
@@ -81,17 +83,20 @@ def solve_file(file: str, paths: Sequence[Path], request: Request, *, started: f
                 watcher=listener,
                 bound=request.bound,
             )
-        document = report.document(instance, solution, weights.name, request.seed)
+        document = report.document(instance, solution, model, request.seed)
         for path in paths:
             outputs.write(path, instance, solution, document)
     written = [str(path) for path in paths]
-    print(json.dumps(document) if request.json else report.summary(instance, solution, weights.name, written))
+    print(json.dumps(document) if request.json else report.summary(instance, solution, model, written))
     sys.stdout.flush()
     return not interrupt()
 
 
-def chosen(request: Request, instance: Instance) -> Weights:
-    """Those asked for, or those that ship for the instance's problem."""
+def chosen(request: Request, instance: Instance) -> Weights | None:
+    """Those asked for, or those that ship for the instance's problem; None if there are none and search will do."""
+    asked = request.starts is not None or request.samples > 0 or not request.improve
+    if request.model is None and instance.problem not in names() and not asked:
+        return None
     weights = find(request.model or default(instance.problem), device=request.device)
     if weights.problem != instance.problem:
         raise InvalidInstance(

@@ -1,7 +1,8 @@
 """TSPLIB95 and VRPLIB instances: what the sections of a file mean. What is not solved is refused by its name.
 
 Source: G. Reinelt, TSPLIB 95; the VRPLIB dialect as in the files of CVRPLIB. ``VEHICLES``, which TSPLIB95 does not
-know, is read as CVRPLIB uses it: the size of a published solution's fleet, not a limit.
+know, is read as CVRPLIB uses it: the size of a published solution's fleet, not a limit. Under ``TYPE : MTSP``, which
+TSPLIB95 does not know either, it is the size of the fleet, whose longest route is to be short.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from l2o.problems.distance import METRICS, Floats, default_rounding, dimension
 from l2o.problems.instance import Infeasible, Instance, Ints, Unsupported
 from l2o.sections import HEADER, Sections, is_number, shown
 
-PROBLEMS = {"TSP": "tsp", "CVRP": "cvrp"}
+PROBLEMS = {"TSP": "tsp", "CVRP": "cvrp", "MTSP": "mtsp"}
 """``TYPE`` in a file -> name of the module in ``problems/``."""
 
 MATRIX_FORMATS = {
@@ -34,7 +35,11 @@ MATRIX_FORMATS = {
 """``EDGE_WEIGHT_FORMAT`` -> the triangle that is written row by row, and whether it leaves out the diagonal."""
 
 _COMMON_SECTIONS = {"NODE_COORD_SECTION", "EDGE_WEIGHT_SECTION", "DISPLAY_DATA_SECTION"}
-_CVRP_KEYWORDS = {"CAPACITY", "VEHICLES", "DEMAND_SECTION", "DEPOT_SECTION"}
+_OWN_KEYWORDS = {
+    "tsp": set[str](),
+    "cvrp": {"CAPACITY", "VEHICLES", "DEMAND_SECTION", "DEPOT_SECTION"},
+    "mtsp": {"VEHICLES", "DEPOT_SECTION"},
+}
 
 _UNSOLVED = {
     "ATSP": "costs that depend on the direction",
@@ -66,13 +71,17 @@ def interpret(file: Sections, *, name: str = "", rounding: str | None = None) ->
     metric = _choice(file, "EDGE_WEIGHT_TYPE", METRICS)
     ids, coords = _coordinates(file, metric, n)
     matrix = _matrix(file, n) if metric == "EXPLICIT" else None
-    demand, capacity, order = None, None, np.arange(n)
+    demand, capacity, vehicles, order = None, None, None, np.arange(n)
     if problem == "cvrp":
         demand = _demand(file, ids)
         depot = _depot(file, ids, demand)
         capacity = _capacity(file, ids, demand)
         order = np.concatenate([[depot], np.delete(order, depot)])
         demand = demand[order]
+    elif problem == "mtsp":
+        vehicles = _vehicles(file)
+        depot = _depot(file, ids) if "DEPOT_SECTION" in file.bodies else 0
+        order = np.concatenate([[depot], np.delete(order, depot)])
     title = " ".join(file.header["NAME"].value.split()) if "NAME" in file.header else ""
     return Instance(
         name=re.sub(r"\.(tsp|vrp)$", "", title or name),
@@ -84,6 +93,7 @@ def interpret(file: Sections, *, name: str = "", rounding: str | None = None) ->
         matrix=None if matrix is None else matrix[np.ix_(order, order)],
         demand=demand,
         capacity=capacity,
+        vehicles=vehicles,
         source=file.where,
     )
 
@@ -91,23 +101,24 @@ def interpret(file: Sections, *, name: str = "", rounding: str | None = None) ->
 def _problem(file: Sections) -> str:
     entry = file.header.get("TYPE")
     if entry is None:  # old files leave it out
-        return "cvrp" if _CVRP_KEYWORDS & (file.header.keys() | file.bodies.keys()) else "tsp"
+        return "cvrp" if _OWN_KEYWORDS["cvrp"] & (file.header.keys() | file.bodies.keys()) else "tsp"
     word = (re.findall(r"\w+", entry.value) or [""])[0].upper()  # "TSP (M.~Hofmeister)" occurs
     if word in PROBLEMS:
         return PROBLEMS[word]
     reason = f"{_UNSOLVED.get(word, 'other types')} are not solved yet"
-    raise file.error(entry.line, f"TYPE: {_plain(word)}", " or ".join(PROBLEMS), reason, Unsupported)
+    raise file.error(entry.line, f"TYPE: {_plain(word)}", f"one of {', '.join(PROBLEMS)}", reason, Unsupported)
 
 
 def _refuse_unsolved(file: Sections, problem: str) -> None:
     """Refuse every keyword that is not understood: it may be a constraint, and must not be dropped in silence."""
-    known = {*HEADER, *_COMMON_SECTIONS, *_CVRP_KEYWORDS}
-    understood = known if problem == "cvrp" else known - _CVRP_KEYWORDS
+    shared = {*HEADER, *_COMMON_SECTIONS}.difference(*_OWN_KEYWORDS.values())
+    known, understood = shared.union(*_OWN_KEYWORDS.values()), shared | _OWN_KEYWORDS[problem]
     for keyword, entry in {**file.header, **file.bodies}.items():
         if keyword in understood:
             continue
         if keyword in known:
-            advice = "delete it, or say TYPE : CVRP"
+            types = [word for word, name in PROBLEMS.items() if keyword in _OWN_KEYWORDS[name]]
+            advice = f"delete it, or say TYPE : {' or '.join(types)}"
         elif keyword in _UNSOLVED:
             advice = f"{_UNSOLVED[keyword]} are not solved yet"
         else:
@@ -221,7 +232,14 @@ def _demand(file: Sections, ids: Ints) -> Floats:
     return demand
 
 
-def _depot(file: Sections, ids: Ints, demand: Floats) -> int:
+def _vehicles(file: Sections) -> int:
+    entry = file.required("VEHICLES")
+    if not re.fullmatch(r"[0-9]{1,9}", entry.value) or int(entry.value) == 0:
+        raise file.error(entry.line, f"VEHICLES: {shown(entry.value)}", "a whole number from 1", "correct this line")
+    return int(entry.value)
+
+
+def _depot(file: Sections, ids: Ints, demand: Floats | None = None) -> int:
     """Position of the depot in ``ids``."""
     section = "DEPOT_SECTION"
     line = file.required(section).line
@@ -235,7 +253,7 @@ def _depot(file: Sections, ids: Ints, demand: Floats) -> int:
         raise file.error(line, found, "one", "several depots are not solved yet", Unsupported)
     if not len(positions):
         raise file.error(line, "no depot in DEPOT_SECTION", "one node number", "write 1 and then -1")
-    if demand[positions[0]] != 0:
+    if demand is not None and demand[positions[0]] != 0:
         found = f"demand {demand[positions[0]]:g} of the depot, node {ids[positions[0]]}"
         raise file.error(line, found, "0", "correct DEMAND_SECTION or DEPOT_SECTION")
     return int(positions[0])

@@ -8,7 +8,7 @@ to it is anybody's choice: such states are counted and left out, and tours throu
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
 
 import torch
@@ -83,19 +83,29 @@ def subject(problem: Problem, policy: Any) -> Subject:
     return Joins(cast(Completes, problem), policy) if isinstance(policy, FragmentsPolicy) else Walks(problem, policy)
 
 
-def verify(problem: Problem, policy: Any, pos: Tensor, demand: Tensor | None, *, trials: int, seed: int) -> list[Row]:
+def verify(
+    problem: Problem,
+    policy: Any,
+    pos: Tensor,
+    demand: Tensor | None,
+    *,
+    trials: int,
+    seed: int,
+    vehicles: Tensor | None = None,
+) -> list[Row]:
     """Measure every symmetry with ``trials`` random transformations.
 
     Args:
         pos: ``[n, dim]`` float64, in file units.
         demand: ``[n]`` in units of the capacity, or None.
+        vehicles: ``[1]`` how many there are, or None.
     """
     generator = torch.Generator().manual_seed(seed)
     load = torch.zeros(len(pos), dtype=torch.float64) if demand is None else demand
     rows = []
     for dtype in (torch.float64, torch.float32):
         examined = subject(problem, policy.to(dtype))
-        graph = Graph.of(pos[None], load[None], dtype=torch.float64)
+        graph = Graph.of(pos[None], load[None], vehicles, dtype=torch.float64)
         clear, tied = examined.states(graph)
         count = min(STATES, len(clear))
         states = [clear[i * len(clear) // count] for i in range(count)]
@@ -104,8 +114,8 @@ def verify(problem: Problem, policy: Any, pos: Tensor, demand: Tensor | None, *,
         for name, transform in SYMMETRIES.items():
             logits, cost = 0.0 if states else float("nan"), 0.0
             for trial in range(trials):
-                there = transform(pos, load, generator, depot=problem.moves > 1)
-                moved = Graph.of(there.pos[None], there.demand[None], dtype=torch.float64)
+                there = transform(pos, load, generator, depot=problem.depot)
+                moved = Graph.of(there.pos[None], there.demand[None], vehicles, dtype=torch.float64)
                 if states:
                     which = trial % len(states)
                     other = examined.score(moved, examined.renumbered(states[which], there.new))
@@ -140,21 +150,25 @@ class Walks:
     def score(self, graph: Graph, state: State) -> dict[frozenset[int], Tensor]:
         """See :class:`Subject`; logits ``[moves]``."""
         view = self.policy.sight(self.problem, graph)(state)
-        logits, nodes = self.policy(view, self.policy.encode(graph))[0], view.choices[0].tolist()
-        return {frozenset({node}): logits[i] for i, node in enumerate(nodes) if view.allowed[0, i].any()}
+        logits, found = self.policy(view, self.policy.encode(graph))[0], dict[frozenset[int], Tensor]()
+        for i, node in enumerate(view.choices[0].tolist()):
+            if view.allowed[0, i].any():
+                key = frozenset({node})
+                found[key] = torch.maximum(found.get(key, logits[i]), logits[i])
+        return found
 
     def renumbered(self, state: State, new: Tensor) -> State:
         """See :class:`Subject`."""
-        return State(
-            state.row, new[state.current], new[state.anchor], state.unvisited[:, new.argsort()], state.left, state.load
-        )
+        unvisited = state.unvisited[:, new.argsort()]
+        return replace(state, current=new[state.current], anchor=new[state.anchor], unvisited=unvisited)
 
     def greedy_cost(self, graph: Graph, pos: Tensor, new: Tensor | None = None) -> float:
         """See :class:`Subject`."""
         problem = self.problem
         made = self._construct(graph)
         old = torch.arange(len(pos)) if new is None else new.argsort()
-        back = Graph.of(pos[None], graph.demand[:, torch.arange(len(pos)) if new is None else new], dtype=torch.float64)
+        demand = graph.demand[:, torch.arange(len(pos)) if new is None else new]
+        back = Graph.of(pos[None], demand, graph.vehicles, dtype=torch.float64)
         state = problem.start(back, torch.zeros(1, dtype=torch.int64), old[made.first])
         total = 0.0
         for node, move in zip(old[made.nodes], made.moves, strict=True):
@@ -280,15 +294,18 @@ SYMMETRIES: dict[str, Callable[..., Transformed]] = {
 }
 
 
-def verify_file(file: str | None, model: str | None, *, trials: int, seed: int) -> bool:
-    """Print the table for ``file``, or for 100 random nodes; whether all symmetries hold within their bounds."""
+def verify_file(file: str | None, model: str | None, *, trials: int, seed: int, vehicles: int | None = None) -> bool:
+    """Print the table for ``file``, or for 100 random nodes; whether all symmetries hold within their bounds.
+
+    ``vehicles`` share the nodes of ``file`` out.
+    """
     if file is None:
         loaded = checkpoint.load(model or weights.default("tsp"))
         problem = problems.find(loaded.problem)
         graph = problem.sample(torch.Generator().manual_seed(seed), 1, 100, "uniform")
-        name, pos, demand = "100 random nodes", graph.pos[0].double() * 1000, graph.demand[0]
+        name, pos, demand, fleet = "100 random nodes", graph.pos[0].double() * 1000, graph.demand[0], graph.vehicles
     else:
-        instance = read(file)
+        instance = read(file, vehicles=vehicles)
         loaded = checkpoint.load(model or weights.default(instance.problem))
         problem = problems.find(instance.problem)
         if loaded.problem != instance.problem:
@@ -299,9 +316,10 @@ def verify_file(file: str | None, model: str | None, *, trials: int, seed: int) 
         demand = None
         if instance.demand is not None and instance.capacity is not None:
             demand = torch.from_numpy(instance.demand / instance.capacity)
+        fleet = None if instance.vehicles is None else torch.tensor([instance.vehicles])
     print(f"{loaded.name} on {name}: largest change over {trials} random transformations each")
     print(f"{'':14}{'precision':12}{'logits':>10}{'bound':>10}{'tour cost':>12}")
-    rows = verify(problem, loaded.policy, pos, demand, trials=trials, seed=seed)
+    rows = verify(problem, loaded.policy, pos, demand, trials=trials, seed=seed, vehicles=fleet)
     for row in rows:
         precision = str(row.dtype).removeprefix("torch.")
         verdict = "" if row.passed else "  FAILED"

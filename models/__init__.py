@@ -6,9 +6,12 @@ import importlib
 import re
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from l2o.problems.instance import Unsupported
+
+if TYPE_CHECKING:
+    from l2o.problems.base import Problem
 
 
 def names() -> list[str]:
@@ -29,3 +32,18 @@ def find(name: str) -> Any:
         advice = f"did you mean {near[0]!r}?" if near else "choose one of them"
         raise Unsupported(f"found model {name!r}, expected one of {', '.join(known)}; {advice}")
     return importlib.import_module(f"{__name__}.{name}")
+
+
+def policy(config: Any, problem: Problem) -> Any:
+    """An untrained policy of the form ``config`` for ``problem``.
+
+    Raises :class:`Unsupported` if it cannot steer as many vehicles as the problem has on their way at once.
+    """
+    kind = find(config.kind).Policy
+    if getattr(kind, "fleet", False) != problem.fleet:
+        steered = "a fleet" if problem.fleet else "one vehicle"
+        raise Unsupported(
+            f"found a model of kind {config.kind!r} for {problem.name}, expected one that steers {steered}; "
+            f"choose another model.kind of {', '.join(names())}"
+        )
+    return kind(config, features=problem.features, moves=problem.moves)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Generic, Protocol, Self, TypeVar
+from typing import ClassVar, Generic, Protocol, Self, TypeVar
 
 from torch import Tensor, nn
 
@@ -19,7 +19,7 @@ class View(Protocol):
 
     @property
     def choices(self) -> Tensor:
-        """``[P, k]`` node numbers; arbitrary where nothing is allowed."""
+        """``[P, k]`` node numbers, each perhaps several times for other moves; arbitrary where nothing is allowed."""
 
     @property
     def allowed(self) -> Tensor:
@@ -52,6 +52,9 @@ class Policy(nn.Module, ABC, Generic[Seen]):
     """A view in, logits out. What is learned once per instance comes from ``encoder``, if there is one."""
 
     encoder: nn.Module | None
+
+    fleet: ClassVar[bool] = False
+    """Whether it steers all vehicles of a fleet at once."""
 
     @abstractmethod
     def sight(self, problem: Problem, graph: Graph) -> Sight[Seen]:

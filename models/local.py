@@ -50,7 +50,7 @@ class Policy(PatchPolicy):
         moving = config.coordinates and number < config.depth - 1
         return EGNN(config.width, config.message, 3, coordinates=moving)
 
-    def read(self, patch: Patch, h: Tensor, distance: Tensor, edge: Tensor) -> Tensor:
+    def pass_messages(self, patch: Patch, h: Tensor, distance: Tensor, edge: Tensor) -> Tensor:
         """See :class:`PatchPolicy`."""
         pos = patch.pos
         length: Tensor | None = distance

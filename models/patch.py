@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor, nn
 
-from l2o.problems.base import Graph, Problem, State
+from l2o.problems.base import Graph, State, Ways
 from l2o.problems.instance import Unsupported
 
 CURRENT, ANCHOR, CANDIDATES = 0, 1, 2
@@ -48,6 +48,8 @@ class Patch:
     """``[P, m, features]`` the problem's scalars, how much is left, and how alone each candidate is."""
     legs: Tensor
     """``[P, k, moves]`` normalised length of each choice."""
+    unit: Tensor
+    """``[P]`` what is 1 in the patch, in units of the graph."""
     allowed: Tensor
     """``[P, k, moves]`` True = may be chosen."""
 
@@ -152,17 +154,17 @@ class PatchSight:
     """Cuts the patch out of every state of one graph."""
 
     def __init__(
-        self, problem: Problem, graph: Graph, *, candidates: int, context: int, reach: int, sight: int, raw: bool
+        self, ways: Ways, graph: Graph, *, candidates: int, context: int, reach: int, sight: int, raw: bool
     ) -> None:
         """See :class:`l2o.models.local.Config` for the settings."""
         if raw and graph.pos.shape[-1] != 2:
             raise Unsupported(f"found points in {graph.pos.shape[-1]} dimensions, expected 2; use an invariant model")
-        self.problem, self.graph, self.candidates, self.raw = problem, graph, candidates, raw
+        self.ways, self.graph, self.candidates, self.raw = ways, graph, candidates, raw
         ranks = context_ranks(candidates, context, reach, graph.pos.device)
         self.neighbours = Neighbours(graph, ranks, sight=sight, limit=4 * max(reach, sight))
 
     def __call__(self, state: State) -> Patch:
-        problem, graph, neighbours = self.problem, self.graph, self.neighbours
+        ways, graph, neighbours = self.ways, self.graph, self.neighbours
         near, known = neighbours(state)
         node = torch.cat([state.current.unsqueeze(1), state.anchor.unsqueeze(1), near[:, neighbours.patch]], dim=1)
         valid = torch.cat([torch.ones_like(known[:, :2]), known[:, neighbours.patch]], dim=1)
@@ -174,19 +176,20 @@ class PatchSight:
         gaps = gaps_of(place[:, first:last], around, known[:, : neighbours.sight])
         pos = place - place[:, :1]
         length = pos.square().sum(dim=-1, keepdim=True).sqrt()
-        unit = scale_of(length[:, first:last, 0], fits)[:, None, None]
+        scale = scale_of(length[:, first:last, 0], fits)
+        unit = scale[:, None, None]
         pos, length = pos / unit, length / unit
         beyond = (length / NEAR).clamp(min=1).square()
         pos = pos * torch.where(length > NEAR, NEAR * 2 * beyond / (beyond + 1) / length.clamp(min=NEAR), 1.0)
 
         left = length.new_full((len(node), node.shape[1], 1), state.left / (state.left + 10))
         company = nn.functional.pad(1 / (1 + gaps / unit), (0, 0, first, node.shape[1] - last))
-        features = [problem.node_features(graph, state, node), left, company]
+        features = [ways.node_features(graph, state, node), left, company]
         x = torch.cat([*features, place, pos] if self.raw else features, dim=-1)
         x = x * valid.unsqueeze(-1)
-        allowed = problem.allowed(graph, state, choice) & fits.unsqueeze(-1)
-        legs = problem.legs(graph, state, choice) / unit
-        return Patch(node, state.row, valid, pos * valid.unsqueeze(-1), x, legs, allowed)
+        allowed = ways.allowed(graph, state, choice) & fits.unsqueeze(-1)
+        legs = ways.legs(graph, state, choice) / unit
+        return Patch(node, state.row, valid, pos * valid.unsqueeze(-1), x, legs, scale, allowed)
 
     def ambiguous(self, state: State) -> Tensor:
         """``[P]`` True where a node of the patch, or of the sight, is as far away as one that is not in it."""

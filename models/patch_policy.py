@@ -78,7 +78,7 @@ class PatchPolicy(base.Policy[Patch]):
         """One of the layers, from 0 up."""
 
     @abstractmethod
-    def read(self, patch: Patch, h: Tensor, distance: Tensor, edge: Tensor) -> Tensor:
+    def pass_messages(self, patch: Patch, h: Tensor, distance: Tensor, edge: Tensor) -> Tensor:
         """``[P, 2 + k, width]``: the current node, the anchor and the candidates once the layers have run.
 
         Args:
@@ -102,6 +102,13 @@ class PatchPolicy(base.Policy[Patch]):
 
     def forward(self, patch: Patch, memory: Tensor | None = None) -> Tensor:
         """Logits, ``-inf`` where not allowed. ``memory`` is what :meth:`encode` gave for the instances."""
+        h = self.read(patch, memory)
+        logits = self.judge(h, h[:, CURRENT])
+        prior = nn.functional.softplus(self.sharpness) * self._detour(patch).to(logits.dtype)
+        return torch.where(patch.allowed, logits - prior, -torch.inf)
+
+    def read(self, patch: Patch, memory: Tensor | None = None) -> Tensor:
+        """``[P, 2 + k, width]`` what there is to know of the current node, the anchor and each candidate."""
         dtype = self.role.dtype
         distance = torch.cdist(patch.pos, patch.pos, compute_mode="donot_use_mm_for_euclid_dist").to(dtype)
         edge = torch.stack([torch.exp(-distance), torch.exp(-2 * distance.square()), torch.log1p(distance)], dim=-1)
@@ -109,11 +116,16 @@ class PatchPolicy(base.Policy[Patch]):
         h = self.enter(torch.cat([patch.x.to(dtype), self._measures(distance)], dim=-1)) + self.role[self.kind]
         if memory is not None:
             h = h + memory[patch.row.unsqueeze(1), patch.node]
-        h = self.norm(self.read(patch, h, distance, edge))
-        pair = self.of_candidate(h[:, CANDIDATES:]) + self.of_current(h[:, CURRENT]).unsqueeze(1)
-        logits = self.head(nn.functional.silu(pair)).float()
-        prior = nn.functional.softplus(self.sharpness) * self._detour(patch).to(dtype)
-        return torch.where(patch.allowed, logits.to(dtype) - prior, -torch.inf)
+        read: Tensor = self.norm(self.pass_messages(patch, h, distance, edge))
+        return read
+
+    def judge(self, h: Tensor, current: Tensor) -> Tensor:
+        """``[P, k, moves]`` what speaks for each candidate of ``h [P, 2 + k, width]``, for one that is ``current [P,
+        width]``."""
+        pair = self.of_candidate(h[:, CANDIDATES:]) + self.of_current(current).unsqueeze(1)
+        # Logits are not rounded to bf16.
+        logits: Tensor = self.head(nn.functional.silu(pair)).float().to(self.role.dtype)
+        return logits
 
     def _detour(self, patch: Patch) -> Tensor:
         """``[P, k, moves]`` how much longer than the shortest each choice is, bounded: nobody goes further, and logits

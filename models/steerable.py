@@ -199,7 +199,7 @@ class Policy(PatchPolicy):
             raise Unsupported(f"found points in {dim} dimensions, expected {SPACE} at most; use a model of kind local")
         return super().sight(problem, graph)
 
-    def read(self, patch: Patch, h: Tensor, distance: Tensor, edge: Tensor) -> Tensor:
+    def pass_messages(self, patch: Patch, h: Tensor, distance: Tensor, edge: Tensor) -> Tensor:
         """See :class:`PatchPolicy`."""
         dim = patch.pos.shape[-1]
         # In half precision features would not turn as exactly as distances stay the same.

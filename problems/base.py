@@ -6,7 +6,7 @@ of the budget): partial solutions with the same rest are one state, whatever was
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,14 +31,22 @@ class Graph:
 
     ``pos [B, n, dim]`` are coordinates with the mean of each instance at the origin and unit RMS radius;
     ``demand [B, n]`` is in units of the capacity, in float64 so that full loads add up, and all zero where the problem
-    has none.
+    has none; ``vehicles [B]`` says how many there are, and is None where that is no part of the problem.
     """
 
     pos: Tensor
     demand: Tensor
+    vehicles: Tensor | None = None
 
     @classmethod
-    def of(cls, pos: Tensor, demand: Tensor | None = None, *, dtype: torch.dtype = torch.float32) -> Graph:
+    def of(
+        cls,
+        pos: Tensor,
+        demand: Tensor | None = None,
+        vehicles: Tensor | None = None,
+        *,
+        dtype: torch.dtype = torch.float32,
+    ) -> Graph:
         """Centre and scale in float64 first: coordinates of 1e6 must not lose the digits that matter in float32."""
         pos = pos.to(torch.float64)
         pos = pos - pos.mean(dim=1, keepdim=True)
@@ -47,7 +55,17 @@ class Graph:
         )
         if demand is None:
             demand = pos.new_zeros(pos.shape[:2])
-        return cls(pos.to(dtype), demand.to(torch.float64))
+        return cls(pos.to(dtype), demand.to(torch.float64), vehicles)
+
+    @classmethod
+    def cat(cls, graphs: Sequence[Graph]) -> Graph:
+        """The instances of one after those of another; all are of one problem and size."""
+        vehicles = [graph.vehicles for graph in graphs if graph.vehicles is not None]
+        return cls(
+            torch.cat([graph.pos for graph in graphs]),
+            torch.cat([graph.demand for graph in graphs]),
+            torch.cat(vehicles) if vehicles else None,
+        )
 
     def instance(self, problem: str, number: int) -> Instance:
         """One of the instances as if it had been read from a file, in units of the graph."""
@@ -62,6 +80,7 @@ class Graph:
             coords=pos.copy(),
             demand=demand.copy() if routing else None,
             capacity=1.0 if routing else None,
+            vehicles=None if self.vehicles is None else int(self.vehicles[number]),
         )
 
     def matrix(self, number: int, nodes: list[int]) -> Floats:
@@ -72,11 +91,17 @@ class Graph:
 
     def at(self, rows: Tensor) -> Graph:
         """Some of the instances, each as often as it is asked for."""
-        return Graph(self.pos[rows], self.demand[rows])
+        return Graph(self.pos[rows], self.demand[rows], None if self.vehicles is None else self.vehicles[rows])
 
     def to(self, device: torch.device | str) -> Graph:
         """The same instances on another device."""
-        return Graph(self.pos.to(device), self.demand.to(device))
+        vehicles = None if self.vehicles is None else self.vehicles.to(device)
+        return Graph(self.pos.to(device), self.demand.to(device), vehicles)
+
+    def present(self, row: Tensor, fleet: int) -> Tensor:
+        """``[P, V]`` True for the vehicles that there are in instances ``row [P]``; others may have up to ``V``."""
+        assert self.vehicles is not None
+        return torch.arange(fleet, device=row.device) < self.vehicles[row].unsqueeze(1)
 
     @property
     def n(self) -> int:
@@ -90,7 +115,10 @@ class Graph:
 
 @dataclass(frozen=True)
 class State:
-    """``P`` tail subproblems. Immutable: ``Problem.step`` returns the next one."""
+    """``P`` tail subproblems. Immutable: ``Problem.step`` returns the next one.
+
+    Where a fleet of up to ``V`` vehicles is on its way, ``current`` and ``load`` are ``[P, V]``, one for each.
+    """
 
     row: Tensor
     """``[P]`` the instance each belongs to."""
@@ -103,7 +131,8 @@ class State:
     left: int
     """How many they are: the same in the whole batch, as every decision visits one."""
     load: Tensor
-    """``[P]`` capacity left, in units of the capacity, float64; ones where there is none."""
+    """``[P]`` what is left of the budget, float64: capacity, in its own unit, and ones where there is none; for a fleet
+    by how much longer each route may become before it is the longest."""
 
     def at(self, index: Tensor) -> State:
         """Some of the subproblems."""
@@ -129,13 +158,33 @@ class Plan:
     ends: list[int]
 
 
-class Problem(Rules, Protocol):
+class Ways(Protocol):
+    """How one can go on. Of ``moves`` ways to a node each is a choice of its own."""
+
+    def allowed(self, graph: Graph, state: State, node: Tensor) -> Tensor:
+        """``[P, k, moves]`` True where the unvisited ``node [P, k]`` may be reached that way."""
+
+    def legs(self, graph: Graph, state: State, node: Tensor) -> Tensor:
+        """``[P, k, moves]`` by how much reaching ``node [P, k]`` each way adds to the cost: its Euclidean length, where
+        lengths add up."""
+
+    def node_features(self, graph: Graph, state: State, node: Tensor) -> Tensor:
+        """``[P, m, features]`` scalars of ``node [P, m]`` in this state, bounded, invariant under E(n) and scale."""
+
+
+class Problem(Rules, Ways, Protocol):
     """One problem as a decision process on top of its rules; stateless.
 
-    A decision is a pair ``(node, move)``: ``move`` says by which of ``moves`` ways the node is reached.
+    A decision is a pair ``(node, move)``: ``move`` says by which of ``moves`` ways the node is reached, or by which
+    vehicle of a fleet.
     """
 
+    depot: bool
+    """Whether all begins and ends at node 0."""
+    fleet: bool
+    """Whether several vehicles are on their way at once, each of which may be the next to move."""
     moves: int
+    """Ways to reach a node, for each vehicle of a fleet."""
     features: int
     """How many invariant scalars per node :meth:`node_features` gives."""
 
@@ -157,23 +206,18 @@ class Problem(Rules, Protocol):
     def start(self, graph: Graph, row: Tensor, first: Tensor) -> State:
         """The state after beginning instances ``row [P]`` with ``first [P]``; ``state.left`` decisions follow."""
 
-    def allowed(self, graph: Graph, state: State, node: Tensor) -> Tensor:
-        """``[P, k, moves]`` True where the unvisited ``node [P, k]`` may be reached that way."""
-
-    def legs(self, graph: Graph, state: State, node: Tensor) -> Tensor:
-        """``[P, k, moves]`` Euclidean length of reaching ``node [P, k]`` each way."""
-
     def step(self, graph: Graph, state: State, node: Tensor, move: Tensor) -> State:
         """The tail after going to ``node [P]`` by ``move [P]``."""
 
     def closing(self, graph: Graph, state: State) -> Tensor:
-        """``[P]`` length of the way home once nothing is left."""
-
-    def node_features(self, graph: Graph, state: State, node: Tensor) -> Tensor:
-        """``[P, m, features]`` scalars of ``node [P, m]`` in this state, bounded, invariant under E(n) and scale."""
+        """``[P]`` what the way home adds to the cost once nothing is left."""
 
     def routes(self, first: list[int], nodes: list[int], moves: list[int]) -> Routes:
         """Decisions of one construction as routes; ``first`` is what :meth:`start` was given."""
+
+
+class Improves(Protocol):
+    """A problem whose tail subproblems are instances of it, or can be made some: they can be improved by themselves."""
 
     def improved(
         self, graph: Graph, row: int, first: int, nodes: list[int], moves: list[int], begin: int, improve: Improve
@@ -189,7 +233,7 @@ class Completes(Protocol):
     """A problem whose solutions can be made by joining the ends of paths."""
 
     depot: bool
-    """Whether ends may also go home, to node 0."""
+    """Whether ends may also go home, to node 0; as in :class:`Problem`."""
 
     def fragments(self, graph: Graph) -> Fragments:
         """Every node a path of its own."""

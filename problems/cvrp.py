@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from l2o.problems import depot
 from l2o.problems.base import Complete, Graph, Improve, Plan, State
 from l2o.problems.embedding import embedding
 from l2o.problems.fragments import TOLERANCE, Fragments, inside
@@ -22,26 +23,21 @@ STRAIGHT, VIA_DEPOT = 0, 1
 class CVRP(CapacitatedRoutes):
     """Node 0 is the depot and the anchor; any number of vehicles. An instance with n customers takes n decisions."""
 
-    depot = True
+    depot, fleet = True, False
     moves = 2
     features = 5
 
     def sample(self, generator: Generator, batch: int, n: int, distribution: str) -> Graph:
         """``batch`` maps of ``n`` customers; ``distribution`` is a key of :data:`l2o.problems.maps.MAPS`.
 
-        Depot in the middle, in a corner or anywhere; demands of one of several spreads; 3 to 25 customers to a route,
-        after the design of the X instances (Uchoa et al. 2017, "New benchmark instances for the CVRP", section 3).
+        Demands of one of several spreads; 3 to 25 customers to a route, after the design of the X instances (Uchoa et
+        al. 2017, "New benchmark instances for the CVRP", section 3).
         """
 
         def rand(*shape: int) -> Tensor:
             return torch.rand(*shape, generator=generator, dtype=torch.float64)
 
-        customers = MAPS[distribution](generator, batch, n)
-        low, high = customers.amin(dim=1), customers.amax(dim=1)
-        kind = (rand(batch, 1) * 3).long()
-        place = torch.where(kind == 0, 0.5, torch.where(kind == 1, 0.0, rand(*low.shape)))
-        pos = torch.cat([(low + place * (high - low)).unsqueeze(1), customers], dim=1)
-
+        pos = depot.placed(generator, MAPS[distribution](generator, batch, n))
         spreads = torch.tensor([[1, 1], [1, 10], [1, 10], [5, 10], [1, 100], [50, 100]], dtype=torch.float64)
         spread = spreads[(rand(batch) * len(spreads)).long()]
         demand = spread[:, :1] + (rand(batch, n) * (spread[:, 1:] - spread[:, :1] + 1)).floor()
@@ -59,11 +55,7 @@ class CVRP(CapacitatedRoutes):
 
     def starts(self, graph: Graph, count: int) -> Tensor:
         """The depot alone, or several first customers: even steps through all by distance, furthest first."""
-        if count == 1:
-            return torch.zeros(len(graph.pos), 1, dtype=torch.int64, device=graph.pos.device)
-        away = (graph.pos[:, 1:] - graph.pos[:, :1]).square().sum(dim=-1)
-        order = away.argsort(dim=1, descending=True, stable=True) + 1
-        return order[:, torch.arange(count, device=order.device) * (graph.n - 1) // count]
+        return depot.starts(graph, count)
 
     def random_starts(self, generator: Generator, graph: Graph, count: int) -> Tensor:
         """The depot: the first customer is a decision like any other."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,8 @@ class Instance:
     demand: Floats | None = None
     """``[n]`` with ``demand[0] == 0`` for the depot, or None."""
     capacity: float | None = None
+    vehicles: int | None = None
+    """How many there are at the most, all at node 0 to begin with, or None where that is no part of the problem."""
     best_known: float | None = None
     best_known_source: str = ""
     source: str = ""
@@ -69,6 +71,11 @@ class Instance:
                 if not np.isfinite(array).all():
                     raise InvalidInstance(f"{self.name}: coordinates, costs and demands must be finite numbers")
                 array.flags.writeable = False
+        if self.vehicles is not None and not 1 <= self.vehicles <= max(1, self.n - 1):
+            raise InvalidInstance(
+                f"{self.name}: found {self.vehicles} vehicles for {self.n - 1} customers, "
+                "expected at least one and at most as many; change their number"
+            )
 
     @classmethod
     def of_matrix(
@@ -78,8 +85,20 @@ class Instance:
         nodes = np.arange(len(matrix))
         return cls(name, problem, "EXPLICIT", "none", nodes, matrix=matrix, demand=demand, capacity=capacity)
 
+    def shared(self, vehicles: int) -> Instance:
+        """The nodes of a tour problem shared out: none of ``vehicles`` that begin and end at the first is to go far.
+
+        What is known of the best tour is not known of these routes. Raises :class:`InvalidInstance` for other problems
+        and for an impossible number.
+        """
+        if self.demand is not None:
+            raise InvalidInstance(
+                f"{self.name}: found {vehicles} vehicles for a {self.problem}, expected a tsp or mtsp; leave them out"
+            )
+        return replace(self, problem="mtsp", vehicles=vehicles, best_known=None, best_known_source="")
+
     def part(self, nodes: Ints) -> Instance:
-        """The tour problem of some of the nodes: same metric and rounding, no demands."""
+        """The tour problem of some of the nodes: same metric and rounding, no demands, one vehicle."""
         return Instance(
             name=self.name,
             problem="tsp",
@@ -96,6 +115,11 @@ class Instance:
         if self.rounding in ("nearest", "ceil", "floor", "next"):
             return True
         return self.matrix is not None and self.rounding == "none" and bool((self.matrix == np.rint(self.matrix)).all())
+
+    @property
+    def has_depot(self) -> bool:
+        """Whether solutions are routes from and to node 0, which is not written in them, instead of one tour."""
+        return self.demand is not None or self.vehicles is not None
 
     @property
     def n(self) -> int:

@@ -22,7 +22,7 @@ _FAR = 10.0
 class TSP(Tours):
     """Symmetric, complete. The anchor is the first node; there is one way to reach a node."""
 
-    depot = False
+    depot = fleet = False
     moves = 1
     features = 0
 

@@ -15,8 +15,9 @@ import pytest
 import torch
 
 import l2o as package
-from l2o import __version__, checkpoint, problems
-from l2o.models.local import Policy
+from l2o import __version__, checkpoint, heuristics, models, problems
+from l2o.files import read
+from l2o.models import local, vehicles
 from l2o.recipe import Budget, Recipe
 
 DATA = Path(__file__).parent / "data"
@@ -31,10 +32,12 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with untrained weights for each problem."""
     folder = tmp_path_factory.mktemp("weights")
     for name in problems.names():
-        rules, recipe = problems.find(name), Recipe(problem=name, budget=Budget(minutes=1))
+        rules = problems.find(name)
+        recipe = Recipe(
+            problem=name, budget=Budget(minutes=1), model=vehicles.Config() if rules.fleet else local.Config()
+        )
         torch.manual_seed(0)
-        policy = Policy(recipe.model, features=rules.features, moves=rules.moves)
-        checkpoint.save(folder / name, policy, recipe, {})
+        checkpoint.save(folder / name, models.policy(recipe.model, rules), recipe, {})
     return folder
 
 
@@ -103,6 +106,13 @@ BAD: dict[str, tuple[list[object], list[str]]] = {
     "no such folder": (["solve", BERLIN, "-o", "absent/x.tour"], ["absent"]),
     "wrong kind": (["solve", BERLIN, "-o", "x.sol"], ["x.sol", ".tour"]),
     "other wrong kind": (["solve", SMALL_CVRP, "-o", "x.tour"], ["x.tour", ".sol"]),
+    "no vehicles": (["solve", BERLIN, "--vehicles", 0], ["--vehicles", "equal to 1"]),
+    "more vehicles than customers": (
+        ["verify", BERLIN, "--vehicles", 52],
+        ["berlin52", "52 vehicles for 51 customers"],
+    ),
+    "vehicles within a capacity": (["plot", SMALL_CVRP, "--vehicles", 2], ["P-n16-k8", "2 vehicles for a cvrp"]),
+    "tour of a fleet": (["solve", BERLIN, "--vehicles", 2, "-o", "x.tour"], ["x.tour", ".sol"]),
     "same output": (["solve", BERLIN, BAYS, "-o", "x.tour"], ["x.tour", "{name}"]),
     "output twice": (["solve", BERLIN, "-o", "x.tour", "-o", "x.tour"], ["x.tour", "twice"]),
     "initial absent": (["solve", BERLIN, "--initial", "absent.tour"], ["absent.tour"]),
@@ -184,6 +194,45 @@ def test_routes_in_a_summary_and_in_a_file(tmp_path: Path, weights: Path) -> Non
     for line in (f"cost        {cost}", "best known  450, gap", f"routes      {len(routes)}", f"written to  {output}"):
         assert line in result.stdout
     assert "policy, greedy" in result.stderr and "\x1b" not in result.stderr
+
+
+def test_a_fleet_on_every_command(tmp_path: Path, weights: Path) -> None:
+    file, routes_file, rows_file = tmp_path / "berlin.vrp", tmp_path / "out.sol", tmp_path / "rows.json"
+    file.write_text(BERLIN.read_text().replace("TYPE: TSP", "TYPE: MTSP\nVEHICLES: 3"))
+    at = coordinates(BERLIN)
+
+    def longest(routes: list[list[int]]) -> int:
+        return max(length(at, [1, *route]) for route in routes)
+
+    model = ["--model", weights / "mtsp"]
+    result = l2o("solve", file, *model, "--no-improve", "--samples", 1, "--json", "-q", "-o", routes_file)
+    (document,) = documents(result)
+    assert (document["problem"], document["vehicles"], document["best_known"]) == ("mtsp", 3, None)
+    assert sorted(node for route in document["routes"] for node in route) == list(range(2, 53))
+    assert document["cost"] == longest(document["routes"]) and len(document["routes"]) == 3
+    text = routes_file.read_text()
+    written = [[int(c) + 1 for c in line.split(":")[1].split()] for line in re.findall("Route .*", text)]
+    assert written == document["routes"] and f"Cost {document['cost']}" in text
+
+    # No weights ship for it, and search needs none.
+    (searched,) = documents(l2o("solve", file, "--time-limit", 2, "--json", "-q"))
+    assert searched["cost"] == longest(searched["routes"]) < document["cost"] and searched["model"] is None
+    refused(l2o("solve", file, "--samples", 1), 2, "no weights ship for problem 'mtsp'", "--model")
+
+    picture = l2o("plot", BERLIN, routes_file, "--vehicles", 3, "-o", tmp_path / "x.svg")
+    assert picture.returncode == 0 and "3 routes" in (tmp_path / "x.svg").read_text()
+
+    verified = l2o("verify", DATA / "ulysses16.tsp", "--vehicles", 2, *model, "--trials", 1)
+    assert verified.returncode == 0 and "renumbering" in verified.stdout, verified.stdout + verified.stderr
+
+    solvers = ["--vehicles", 3, "--solvers", "nearest,search,ortools,savings", "-t", 0.7, "--in-process", "-q"]
+    compared = l2o("compare", BERLIN, *solvers, "-o", rows_file)
+    assert compared.returncode == 0, compared.stderr
+    rows = {row["solver"]: row for row in json.loads(rows_file.read_text())["rows"]}
+    assert [row["status"] for row in rows.values()] == ["ok", "ok", "ok", "skipped"]
+    # What both begin with; on a busy machine they may not get far.
+    most = longest([[node + 1 for node in route] for route in heuristics.shared_out(read(file))])
+    assert 3070 <= rows["search"]["cost"] <= most and 3070 <= rows["ortools"]["cost"] <= most
 
 
 def test_a_good_start_is_kept_and_a_known_one_ends_at_once(tmp_path: Path, weights: Path) -> None:

@@ -6,16 +6,18 @@ import dataclasses
 import itertools
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from l2o import problems
+from l2o import models, problems
 from l2o.advantage import advantages
 from l2o.construct import Construction, Decision, construct, construct_in_threads, draw
 from l2o.lesson import follow
-from l2o.models.local import Config, Policy
+from l2o.models import base, vehicles
+from l2o.models.local import Config
 from l2o.models.patch import Patch
 from l2o.problems.base import Graph, Plan, Problem, State
 
@@ -25,13 +27,17 @@ def problem(request: pytest.FixtureRequest) -> Problem:
     return problems.find(request.param)
 
 
-def small(problem: Problem, n: int, batch: int = 1) -> tuple[Graph, Policy]:
-    graph = problem.sample(torch.Generator().manual_seed(4), batch, n, "uniform")
+def small(problem: Problem, n: int, batch: int = 1) -> tuple[Graph, base.Policy[Any]]:
+    """With two vehicles, and a customer less, where there is a fleet."""
+    graph = problem.sample(torch.Generator().manual_seed(4), batch, n - problem.fleet, "uniform")
+    if problem.fleet:
+        graph = dataclasses.replace(graph, vehicles=torch.full((batch,), 2))
     torch.manual_seed(0)
-    policy = Policy(Config(width=16, message=8), features=problem.features, moves=problem.moves).double()
+    kind = vehicles.Config if problem.fleet else Config
+    policy: base.Policy[Any] = models.policy(kind(width=16, message=8), problem).double()
     for parameter in policy.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
-    return Graph(graph.pos.double(), graph.demand), policy
+    return dataclasses.replace(graph, pos=graph.pos.double()), policy
 
 
 @dataclass
@@ -48,7 +54,7 @@ class Path:
         return math.exp(sum(float(log.detach()) for log in self.logs))
 
 
-def enumerate_paths(problem: Problem, policy: Policy, graph: Graph) -> list[Path]:
+def enumerate_paths(problem: Problem, policy: base.Policy[Any], graph: Graph) -> list[Path]:
     """Every sequence of decisions from the first start."""
     done = []
 
@@ -56,10 +62,10 @@ def enumerate_paths(problem: Problem, policy: Policy, graph: Graph) -> list[Path
         if not state.left:
             done.append(dataclasses.replace(path, legs=[*path.legs, float(problem.closing(graph, state))]))
             return
-        patch = policy.sight(problem, graph)(state)
-        logs = policy(patch).flatten(1).log_softmax(1)[0]
-        for choice in patch.allowed.flatten(1)[0].nonzero()[:, 0].tolist():
-            node, move = patch.node[:, 2 + choice // problem.moves], torch.tensor([choice % problem.moves])
+        view = policy.sight(problem, graph)(state)
+        logs, ways = policy(view).flatten(1).log_softmax(1)[0], view.allowed.shape[2]
+        for choice in view.allowed.flatten(1)[0].nonzero()[:, 0].tolist():
+            node, move = view.choices[:, choice // ways], torch.tensor([choice % ways])
             leg = float(problem.legs(graph, state, node[None])[0, 0, move])
             step = Path(
                 [*path.logs, logs[choice]], [*path.legs, leg], [*path.nodes, int(node)], [*path.moves, int(move)]
@@ -95,9 +101,10 @@ def test_greedy_takes_the_most_probable_decisions(problem: Problem) -> None:
     assert made is not None
     state = problem.start(graph, torch.tensor([0]), problem.starts(graph, 1)[0])
     for node, move in zip(made.nodes[:, 0], made.moves[:, 0], strict=True):
-        patch = policy.sight(problem, graph)(state)
-        best = int(policy(patch).flatten(1).argmax())
-        assert (int(patch.node[0, 2 + best // problem.moves]), best % problem.moves) == (int(node), int(move))
+        view = policy.sight(problem, graph)(state)
+        scores = policy(view)
+        best, ways = int(scores.flatten(1).argmax()), scores.shape[2]
+        assert (int(view.choices[0, best // ways]), best % ways) == (int(node), int(move))
         state = problem.step(graph, state, node[None], move[None])
     assert float(made.legs.sum()) == pytest.approx(float(made.cost[0]))
 
@@ -210,7 +217,7 @@ def test_enumeration_covers_every_tour() -> None:
 
 
 def test_threads_share_the_work_and_change_nothing(problem: Problem) -> None:
-    graph, policy = small(problem, 20, batch=5)
+    graph, policy = small(problem, 12, batch=5)
     row = torch.arange(5).repeat_interleave(3)
     first = problem.starts(graph, 3).flatten()
     steps = problem.start(graph, row, first).left
@@ -232,7 +239,9 @@ def test_threads_share_the_work_and_change_nothing(problem: Problem) -> None:
         assert asked == list(range(6))
 
 
-def test_lessons_show_what_the_policy_sees_and_what_is_right(problem: Problem) -> None:
+@pytest.mark.parametrize("name", [name for name in problems.names() if not problems.find(name).fleet])
+def test_lessons_show_what_the_policy_sees_and_what_is_right(name: str) -> None:
+    problem = problems.find(name)
     graph, policy = small(problem, 20, batch=4)
     row = torch.arange(4)
     first = problem.starts(graph, 1)[:, 0]
@@ -271,7 +280,9 @@ def test_lessons_show_what_the_policy_sees_and_what_is_right(problem: Problem) -
     assert seen == 4 * (steps - 3) - 2
 
 
-def test_no_lesson_where_nothing_right_is_among_the_candidates(problem: Problem) -> None:
+@pytest.mark.parametrize("name", [name for name in problems.names() if not problems.find(name).fleet])
+def test_no_lesson_where_nothing_right_is_among_the_candidates(name: str) -> None:
+    problem = problems.find(name)
     graph, policy = small(problem, 30)
     first = problem.starts(graph, 1)[0]
     away = (graph.pos[0] - graph.pos[0, first]).square().sum(dim=-1)

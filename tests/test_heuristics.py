@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from l2o.heuristics import greedy_edge, nearest_neighbour, random_insertion, savings, space_filling
+from l2o.heuristics import greedy_edge, nearest_neighbour, random_insertion, savings, shared_out, space_filling
 from l2o.problems import find
 from l2o.problems.distance import METRICS, default_rounding, dimension
 from l2o.problems.instance import Infeasible, Instance, Unsupported
@@ -59,6 +59,45 @@ def test_nearest_neighbour_goes_home_only_when_nothing_fits(metric: str) -> None
             left.remove(c)
             at, room = c, room - instance.demand[c]
         assert not left or min(instance.demand[v] for v in left) > room
+
+
+@pytest.mark.parametrize("metric", ["EUC_2D", "EXPLICIT", "GEO"])
+@pytest.mark.parametrize(("n", "vehicles"), [(2, 1), (150, 1), (150, 7)])
+def test_of_a_fleet_the_last_always_goes_to_the_nearest_node_left(metric: str, n: int, vehicles: int) -> None:
+    instance = made(n, metric).shared(vehicles)
+    routes = nearest_neighbour(instance)
+    find("mtsp").check(instance, routes)
+    left = set(range(1, n))
+    rest, come = [list(route) for route in routes], [(0.0, 0)] * len(routes)
+    while left:
+        here = min(range(len(come)), key=lambda v: come[v][0])
+        length, at = come[here]
+        c = rest[here].pop(0)
+        assert instance.distance(at, c) == min(instance.distance(at, v) for v in left)
+        left.remove(c)
+        come[here] = length + float(instance.distance(at, c)), c
+
+
+@pytest.mark.parametrize(("n", "vehicles"), [(1, 1), (2, 1), (9, 1), (9, 2), (9, 3), (9, 8)])
+def test_a_tour_is_shared_out_as_well_as_its_order_allows(n: int, vehicles: int) -> None:
+    instance = made(n).shared(vehicles)
+    routes = shared_out(instance)
+    cost = find("mtsp").check(instance, routes)
+    (tour,) = greedy_edge(instance.part(np.arange(n)))
+    at = tour.index(0)
+    stops = tour[at + 1 :] + tour[:at]
+    assert tuple(node for route in routes for node in route) == stops
+    least = min(
+        find("mtsp").cost(instance, tuple(stops[i:j] for i, j in itertools.pairwise([0, *cuts, n - 1])))
+        for cuts in itertools.combinations_with_replacement(range(n), vehicles - 1)
+    )
+    assert cost == pytest.approx(least, rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_tour_is_shared_out_whatever_distances_are(seed: int) -> None:
+    instance = made(30, "EXPLICIT", seed=seed).shared(4)
+    find("mtsp").check(instance, shared_out(instance))
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -140,8 +179,12 @@ def test_what_is_not_meant_for_a_problem_says_so() -> None:
         random_insertion(made(9, demand=demands(9)))
     with pytest.raises(Unsupported, match="routes"):
         greedy_edge(made(9, demand=demands(9)))
-    with pytest.raises(Unsupported, match="tours"):
-        savings(made(9))
+    for instance in (made(9), made(9).shared(2)):
+        with pytest.raises(Unsupported, match="within a capacity"):
+            savings(instance)
+    for heuristic in (random_insertion, greedy_edge, space_filling):
+        with pytest.raises(Unsupported, match="tours"):
+            heuristic(made(9).shared(2))
 
 
 def test_twenty_thousand_nodes() -> None:

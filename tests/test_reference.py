@@ -49,6 +49,12 @@ def _loaded() -> None:
 def optimum(instance: Instance) -> float:
     """By enumeration: all tours, or all orders of the customers with all ways to cut them into routes."""
     rules = problems.find(instance.problem)
+    if instance.vehicles is not None:
+        return min(
+            rules.cost(instance, tuple(order[i:j] for i, j in itertools.pairwise([0, *cuts, instance.n - 1])))
+            for order in itertools.permutations(range(1, instance.n))
+            for cuts in itertools.combinations_with_replacement(range(instance.n), instance.vehicles - 1)
+        )
     if instance.demand is None:
         return min(rules.cost(instance, ((0, *order),)) for order in itertools.permutations(range(1, instance.n)))
     assert instance.capacity is not None
@@ -78,6 +84,8 @@ def optimum(instance: Instance) -> float:
         customers(5, 0),
         customers(6, 1),
         customers(6, 2, whole=False),
+        cities(7, 5).shared(2),
+        cities(6, 6, "nearest", 1000.0).shared(3),
     ],
     ids=lambda instance: f"{instance.problem}{instance.n}-{instance.rounding}",
 )
@@ -184,14 +192,28 @@ def test_ortools_stops_when_asked() -> None:
 
 
 @pytest.mark.parametrize("name", REFERENCES)
-@pytest.mark.parametrize("instance", [cities(30, 0), customers(30, 0)], ids=["tsp", "cvrp"])
+@pytest.mark.parametrize(
+    "instance", [cities(30, 0), customers(30, 0), cities(30, 0).shared(4)], ids=lambda i: i.problem
+)
 def test_every_reference_answers_feasibly_or_says_that_it_does_not_apply(name: str, instance: Instance) -> None:
-    if name in ("insertion", "savings") and (name == "savings") == (instance.demand is None):
+    if (name == "savings" and instance.demand is None) or (name == "insertion" and instance.has_depot):
         with pytest.raises(Unsupported, match="builds"):
             getattr(reference, name)(instance, time_limit=1.0)
         return
     solution = getattr(reference, name)(instance, time_limit=1.0, seed=3)
     assert problems.find(instance.problem).check(instance, solution.routes) == pytest.approx(solution.cost, rel=1e-12)
+
+
+def test_ortools_tells_the_longest_route_and_begins_with_what_ours_begins_with() -> None:
+    instance = cities(40, 0).shared(3)
+    solution = ortools(instance, time_limit=1.0)
+    first, _ = heuristics.quick(instance)
+    costs = [cost for _, cost in solution.trace]
+    assert costs[0] == pytest.approx(problems.find("mtsp").cost(instance, first), rel=1e-6)
+    assert costs == sorted(costs, reverse=True) and costs[-1] < 0.95 * costs[0]
+    assert costs[-1] == pytest.approx(solution.cost, rel=1e-6)
+    alone = Instance("alone", "mtsp", "EUC_2D", "none", np.array([1]), coords=np.zeros((1, 2)), vehicles=1)
+    assert (ortools(alone, time_limit=0.2).routes, ortools(alone, time_limit=0.2).cost) == ((), 0.0)
 
 
 def test_search_beats_what_it_starts_from() -> None:

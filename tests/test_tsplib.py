@@ -29,6 +29,7 @@ NODE_COORD_SECTION
 4 4 0
 EOF
 """
+FLEET = SQUARE.replace("TYPE : TSP", "TYPE : MTSP\nVEHICLES : 2")
 DELIVERY = """NAME : delivery
 TYPE : CVRP
 DIMENSION : 4
@@ -203,6 +204,15 @@ def test_against_vrplib(name: str) -> None:
     assert ours.distance(nodes[:, None], nodes) == pytest.approx(theirs["edge_weight"])
 
 
+def test_a_fleet_has_a_number_and_a_depot() -> None:
+    instance = parse(FLEET.replace("MTSP", "mTSP"))
+    assert (instance.problem, instance.vehicles, instance.demand) == ("mtsp", 2, None)
+    assert instance.ids.tolist() == [1, 2, 3, 4]
+    elsewhere = parse(FLEET.replace("EOF", "DEPOT_SECTION\n3\n-1\nEOF"))
+    assert elsewhere.ids.tolist() == [3, 1, 2, 4] and elsewhere.coords is not None
+    assert elsewhere.coords[0].tolist() == [4, 3]
+
+
 MALFORMED = [
     # (text, change, line, words of the message)
     (SQUARE, lambda text: "", None, "an empty file"),
@@ -212,6 +222,10 @@ MALFORMED = [
     (SQUARE, lambda text: "1 2 3\n" + text, 1, "found '1 2 3', expected KEYWORD : value"),
     (SQUARE, swap("EDGE_WEIGHT_TYPE", "12\nEDGE_WEIGHT_TYPE"), 4, "found '12', expected KEYWORD : value"),
     (SQUARE, swap("DIMENSION : 4\n", ""), None, "found no DIMENSION"),
+    (FLEET, swap("VEHICLES : 2\n", ""), None, "found no VEHICLES"),
+    (FLEET, swap("VEHICLES : 2", "VEHICLES : 0"), 3, "VEHICLES: '0', expected a whole number from 1"),
+    (FLEET, swap("VEHICLES : 2", "VEHICLES : two"), 3, "VEHICLES: 'two', expected a whole number from 1"),
+    (FLEET, swap("EOF", "DEPOT_SECTION\n5\n-1"), 11, "depot 5, expected the number of a node"),
     (
         SQUARE,
         swap("DIMENSION : 4", "DIMENSION : 5"),
@@ -296,12 +310,14 @@ UNSOLVED = [
     (
         SQUARE,
         swap("TYPE : TSP", "TYPE : TOUR"),
-        "file:2: found TYPE: TOUR, expected TSP or CVRP; other types are not solved yet",
+        "file:2: found TYPE: TOUR, expected one of TSP, CVRP, MTSP; other types are not solved yet",
     ),
     (SQUARE, swap("TYPE : TSP", "TYPE : VRPTW"), "file:2: found TYPE: VRPTW"),
     (SQUARE, swap("EOF", "FIXED_EDGES_SECTION\n1 2\n-1"), "file:10: found FIXED_EDGES_SECTION"),
     (SQUARE, swap("EOF", "FIXED_EDGES :\n1 2\n-1"), "file:10: found FIXED_EDGES,"),
     (SQUARE, swap("EOF", "DEMAND_SECTION\n1 2\n"), "say TYPE : CVRP"),
+    (SQUARE, swap("EOF", "VEHICLES : 3"), "say TYPE : CVRP or MTSP"),
+    (FLEET, swap("EOF", "CAPACITY : 3"), "found CAPACITY, expected only keywords of a MTSP"),
     (SQUARE, swap("EOF", "CAPACITY : 3"), "found CAPACITY, expected only keywords of a TSP"),
     (SQUARE, swap("EOF", "NODE_CORD_SECTION\n1 2\n"), "did you mean NODE_COORD_SECTION?"),
     (SQUARE, swap("EOF", "COLOUR : blue"), "file:10: found COLOUR"),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from l2o import problems
+from l2o import models, problems
+from l2o.models import vehicles as fleets
 from l2o.models.local import Config, Policy
 from l2o.models.patch import Patch
 from l2o.verify import SYMMETRIES, verify
@@ -22,31 +24,35 @@ class Leaking(Policy):
         return logits + 0.1 * patch.pos[:, 2 : 2 + logits.shape[1], :1].to(logits.dtype)
 
 
-def policy_of(kind: type[Policy], name: str) -> Policy:
+def policy_of(kind: type[Policy], name: str) -> Any:
     problem = problems.find(name)
     torch.manual_seed(0)
-    policy = kind(Config(width=16, message=8), features=problem.features, moves=problem.moves)
+    if problem.fleet:
+        policy = models.policy(fleets.Config(width=16, message=8), problem)
+    else:
+        policy = kind(Config(width=16, message=8), features=problem.features, moves=problem.moves)
     for parameter in policy.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     return policy
 
 
-def cloud(name: str) -> tuple[Tensor, Tensor]:
-    graph = problems.find(name).sample(torch.Generator().manual_seed(1), 1, 40, "uniform")
-    return graph.pos[0].double() * 300, graph.demand[0]
+def cloud(name: str) -> tuple[Tensor, Tensor, Tensor | None]:
+    problem = problems.find(name)
+    graph = problem.sample(torch.Generator().manual_seed(1), 1, 20 if problem.fleet else 40, "uniform")
+    return graph.pos[0].double() * 300, graph.demand[0], graph.vehicles
 
 
 @pytest.mark.parametrize("name", problems.names())
 def test_the_policy_passes(name: str) -> None:
-    pos, demand = cloud(name)
-    rows = verify(problems.find(name), policy_of(Policy, name), pos, demand, trials=20, seed=0)
+    pos, demand, vehicles = cloud(name)
+    rows = verify(problems.find(name), policy_of(Policy, name), pos, demand, trials=20, seed=0, vehicles=vehicles)
     assert {row.symmetry for row in rows} == set(SYMMETRIES) and len(rows) == 2 * len(SYMMETRIES)
     for row in rows:
         assert row.passed and row.tied == 0 and row.cost <= 1e-9, row
 
 
 def test_a_policy_that_sees_coordinates_fails() -> None:
-    pos, demand = cloud("tsp")
+    pos, demand, _ = cloud("tsp")
     rows = verify(problems.find("tsp"), policy_of(Leaking, "tsp"), pos, demand, trials=10, seed=0)
     failed = {row.symmetry for row in rows if not row.passed}
     assert failed == {"rotation", "reflection"}
@@ -61,7 +67,7 @@ def test_ties_are_left_out_and_counted() -> None:
 
 @pytest.mark.parametrize("name", SYMMETRIES)
 def test_transformations_are_what_they_say(name: str) -> None:
-    pos, demand = cloud("cvrp")
+    pos, demand, _ = cloud("cvrp")
     there = SYMMETRIES[name](pos, demand, torch.Generator().manual_seed(2), depot=True)
     back = there.pos[there.new]
     ratio = (back[1:] - back[:-1]).norm(dim=1) / (pos[1:] - pos[:-1]).norm(dim=1)

@@ -8,6 +8,7 @@ import math
 import numpy as np
 
 from l2o.problems.instance import Infeasible, Instance, Routes
+from l2o.problems.rules._routes import serve_once
 
 TOLERANCE = 1e-9
 """Relative slack on loads, which are sums and may be off by a rounding error."""
@@ -26,26 +27,15 @@ class CapacitatedRoutes:
     def check(self, instance: Instance, routes: Routes) -> float:
         """Every customer exactly once and no route above the capacity."""
         assert instance.demand is not None and instance.capacity is not None
-        seen: set[int] = set()
+        serve_once(instance, routes)
         legs: list[float] = []
         for number, route in enumerate(routes, start=1):
-            load = 0.0
-            stops = [0, *route, 0]
-            for node in route:
-                if not 1 <= node < instance.n:
-                    raise Infeasible(f"{instance.name}: route {number} visits node {node}, which is no customer")
-                if node in seen:
-                    raise Infeasible(f"{instance.name}: customer {instance.ids[node]} is served twice")
-                seen.add(node)
-                load += float(instance.demand[node])
+            load = sum(float(instance.demand[node]) for node in route)
             if load > instance.capacity * (1 + TOLERANCE):
                 raise Infeasible(
                     f"{instance.name}: route {number} carries {load:g}, the capacity is {instance.capacity:g}"
                 )
-            legs += [float(instance.distance(a, b)) for a, b in itertools.pairwise(stops)]
-        if len(seen) < instance.n - 1:
-            missing = next(i for i in range(1, instance.n) if i not in seen)
-            raise Infeasible(f"{instance.name}: customer {instance.ids[missing]} is not served")
+            legs += [float(instance.distance(a, b)) for a, b in itertools.pairwise([0, *route, 0])]
         return math.fsum(legs)
 
 

@@ -24,25 +24,41 @@ SMALL: dict[str, dict[str, Any]] = {
     "steerable chiral": {"width": 16, "message": 8, "parity": False},
     "attention": {"width": 16, "heads": 2, "depth": 2, "hidden": 8},
     "attention egnn": {"width": 16, "heads": 2, "depth": 2, "hidden": 8, "encoder": "egnn"},
+    "vehicles": {"width": 16, "message": 8, "reach": 12},
 }
 FAILS: dict[str, set[str]] = {
     "local": set(),
     "attention egnn": set(),
     "steerable": set(),
     "steerable chiral": {"reflection"},
+    "vehicles": set(),
 }
 """Of those that respect some symmetry, what they do not."""
 E3NN = pytest.mark.skipif(find_spec("e3nn") is None, reason="e3nn is missing: pip install 'l2o[steerable]'")
+FLEETS = {"vehicles"}
+NAMES = [pytest.param(name, marks=E3NN if "steerable" in name else ()) for name in SMALL]
+PAIRS = [
+    pytest.param((name, problem), marks=E3NN if "steerable" in name else (), id=f"{name}-{problem}")
+    for name in SMALL
+    for problem in problems.names()
+    if (name in FLEETS) == problems.find(problem).fleet
+]
 
 
-@pytest.fixture(params=problems.names())
-def problem(request: pytest.FixtureRequest) -> Problem:
-    return problems.find(request.param)
+@pytest.fixture(params=PAIRS)
+def pair(request: pytest.FixtureRequest) -> tuple[str, str]:
+    name, problem = request.param
+    return name, problem
 
 
-@pytest.fixture(params=[pytest.param(name, marks=E3NN if "steerable" in name else ()) for name in SMALL])
-def name(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+@pytest.fixture
+def name(pair: tuple[str, str]) -> str:
+    return pair[0]
+
+
+@pytest.fixture
+def problem(pair: tuple[str, str]) -> Problem:
+    return problems.find(pair[1])
 
 
 def make(name: str, problem: Problem) -> Policy[Any]:
@@ -57,7 +73,7 @@ def make(name: str, problem: Problem) -> Policy[Any]:
 
 def sample(problem: Problem, n: int = 20, batch: int = 3) -> Graph:
     graph = problem.sample(torch.Generator().manual_seed(0), batch, n, "uniform")
-    return Graph(graph.pos.double(), graph.demand)
+    return dataclasses.replace(graph, pos=graph.pos.double())
 
 
 def states(problem: Problem, policy: Policy[Any], graph: Graph, row: Tensor) -> list[State]:
@@ -81,9 +97,16 @@ def look(problem: Problem, policy: Policy[Any], graph: Graph, state: State) -> t
 def test_every_model_is_here() -> None:
     assert {name.split()[0] for name in SMALL} | {"fragments"} == set(models.names())
     with pytest.raises(
-        Unsupported, match=r"'atention'.*attention, fragments, local, steerable.*did you mean 'attention'"
+        Unsupported, match=r"'atention'.*attention, fragments, local, steerable, vehicles.*did you mean 'attention'"
     ):
         models.find("atention")
+
+
+def test_models_and_problems_must_go_together() -> None:
+    with pytest.raises(Unsupported, match=r"kind 'local' for mtsp, expected one that steers a fleet; .*vehicles"):
+        models.policy(models.find("local").Config(), problems.find("mtsp"))
+    with pytest.raises(Unsupported, match=r"kind 'vehicles' for tsp, expected one that steers one vehicle"):
+        models.policy(models.find("vehicles").Config(), problems.find("tsp"))
 
 
 def test_logits_are_finite_where_allowed_and_nowhere_else(name: str, problem: Problem) -> None:
@@ -103,7 +126,7 @@ def test_a_state_scores_the_same_alone_and_in_any_company(name: str, problem: Pr
     view, together = look(problem, policy, graph, state)
     for i, row in enumerate(state.row.tolist()):
         alone = dataclasses.replace(state.at(torch.tensor([i])), row=torch.tensor([0]))
-        _, single = look(problem, policy, Graph(graph.pos[row : row + 1], graph.demand[row : row + 1]), alone)
+        _, single = look(problem, policy, graph.at(torch.tensor([row])), alone)
         torch.testing.assert_close(single[0], together[i], atol=1e-9, rtol=0)
     order = torch.tensor([3, 1, 0, 2, 1])
     torch.testing.assert_close(policy(view[order], policy.encode(graph)), together[order], atol=1e-9, rtol=0)
@@ -120,12 +143,12 @@ def test_logits_follow_renumbering(name: str, problem: Problem) -> None:
     there = dataclasses.replace(
         state, current=new[state.current], anchor=new[state.anchor], unvisited=state.unvisited[:, order]
     )
-    moved = Graph(graph.pos[:, order], graph.demand[:, order])
+    moved = dataclasses.replace(graph, pos=graph.pos[:, order], demand=graph.demand[:, order])
     by_node = []
     for g, s in ((graph, state), (moved, there)):
         view, logits = look(problem, policy, g, s)
-        full = logits.new_full((3, g.n, problem.moves), -torch.inf)
-        by_node.append(full.scatter(1, view.choices.unsqueeze(-1).expand_as(logits), logits))
+        full = logits.new_full((3, g.n, logits.shape[2]), -torch.inf)
+        by_node.append(full.scatter_reduce(1, view.choices.unsqueeze(-1).expand_as(logits), logits, "amax"))
     torch.testing.assert_close(by_node[1], by_node[0][:, order], atol=1e-9, rtol=0)
 
 
@@ -139,10 +162,11 @@ def test_every_parameter_gets_a_gradient(name: str, problem: Problem) -> None:
         assert slope is not None and slope.abs().sum() > 0, key
 
 
+@pytest.mark.parametrize("name", NAMES)
 def test_only_what_sees_coordinates_fails_to_verify(name: str) -> None:
-    problem = problems.find("tsp")
-    graph = sample(problem, n=16, batch=1)
-    rows = verify(problem, make(name, problem), graph.pos[0], None, trials=4, seed=0)
+    problem = problems.find("mtsp" if name in FLEETS else "tsp")
+    graph = sample(problem, n=12 if name in FLEETS else 16, batch=1)
+    rows = verify(problem, make(name, problem), graph.pos[0], None, trials=4, seed=0, vehicles=graph.vehicles)
     failed = {row.symmetry for row in rows if not row.passed}
     assert failed == FAILS.get(name, {"rotation", "reflection"})
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -13,9 +15,12 @@ from hypothesis import strategies as st
 
 from l2o import problems
 from l2o.improve import improve
-from l2o.problems.base import Graph, Problem, State
+from l2o.problems.base import Graph, Improves, Problem, State
 from l2o.problems.instance import Infeasible, Instance, Routes
 from l2o.problems.maps import MAPS
+
+IMPROVED = [name for name in problems.names() if hasattr(problems.find(name), "improved")]
+"""Those whose rest can be improved by itself."""
 
 
 @pytest.fixture(params=problems.names())
@@ -49,7 +54,7 @@ def test_random_play_ends_in_a_feasible_solution_whose_cost_is_what_it_added_up(
     problem: Problem, distribution: str
 ) -> None:
     graph = problem.sample(torch.Generator().manual_seed(1), 2, 25, distribution)
-    graph = Graph(graph.pos.double(), graph.demand)
+    graph = replace(graph, pos=graph.pos.double())
     instance = graph.instance(problem.name, 0)
     for seed in range(5):
         routes, total = random_play(problem, graph, seed)
@@ -73,9 +78,8 @@ def test_every_start_is_a_start(name: str, seed: int, n: int, count: int) -> Non
 
 def test_starts_follow_renumbering_and_moving(problem: Problem) -> None:
     graph = problem.sample(torch.Generator().manual_seed(2), 1, 20, "uniform")
-    depot = problem.starts(graph, 1)[0, 0] == 0
     order = torch.randperm(graph.n - 1, generator=torch.Generator().manual_seed(1)) + 1
-    order = torch.cat([torch.zeros(1, dtype=torch.int64), order]) if depot else torch.randperm(graph.n)
+    order = torch.cat([torch.zeros(1, dtype=torch.int64), order]) if problem.depot else torch.randperm(graph.n)
     turned = graph.pos @ torch.tensor([[0.6, -0.8], [0.8, 0.6]])
     moved = Graph.of(turned[:, order] * 1000 + 5000, graph.demand[:, order])
     for count in (1, 5):
@@ -84,8 +88,8 @@ def test_starts_follow_renumbering_and_moving(problem: Problem) -> None:
 
 def test_cost_is_the_same_wherever_the_map_lies(problem: Problem) -> None:
     graph = problem.sample(torch.Generator().manual_seed(1), 1, 25, "uniform")
-    routes, total = random_play(problem, Graph(graph.pos.double(), graph.demand), 0)
-    moved = Graph((graph.pos.double() + 1e6).flip(-1), graph.demand)
+    routes, total = random_play(problem, replace(graph, pos=graph.pos.double()), 0)
+    moved = replace(graph, pos=(graph.pos.double() + 1e6).flip(-1))
     assert problem.check(moved.instance(problem.name, 0), routes) == pytest.approx(total, rel=1e-8)
 
 
@@ -153,7 +157,9 @@ def shortest(problem: Problem, graph: Graph, state: State) -> float:
 
 
 @pytest.mark.parametrize("begin", [0, 1, 7, 11])
-def test_decisions_are_improved_from_any_of_them_on(problem: Problem, begin: int) -> None:
+@pytest.mark.parametrize("name", IMPROVED)
+def test_decisions_are_improved_from_any_of_them_on(name: str, begin: int) -> None:
+    problem = problems.find(name)
     graph = problem.sample(torch.Generator().manual_seed(1), 1, 12, "uniform")
     graph = Graph(graph.pos.double(), graph.demand)
     for seed in range(4):
@@ -161,7 +167,7 @@ def test_decisions_are_improved_from_any_of_them_on(problem: Problem, begin: int
         state, way = follow(problem, graph, first, nodes, moves)
         cost = way + float(problem.closing(graph, state))
         for search in (backwards, lk):
-            plan = problem.improved(graph, 0, first, nodes, moves, begin, search)
+            plan = cast(Improves, problem).improved(graph, 0, first, nodes, moves, begin, search)
             assert plan.begin >= begin and plan.nodes[:begin] == nodes[:begin] and plan.moves[:begin] == moves[:begin]
             assert len(plan.free) == len(plan.nodes) == len(nodes)
             state, way = follow(problem, graph, first, plan.nodes, plan.moves)
@@ -171,12 +177,14 @@ def test_decisions_are_improved_from_any_of_them_on(problem: Problem, begin: int
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_an_improved_rest_is_optimal_and_so_is_whatever_is_free(problem: Problem, seed: int) -> None:
+@pytest.mark.parametrize("name", IMPROVED)
+def test_an_improved_rest_is_optimal_and_so_is_whatever_is_free(name: str, seed: int) -> None:
+    problem = problems.find(name)
     graph = problem.sample(torch.Generator().manual_seed(seed), 1, 5, "uniform")
     graph = Graph(graph.pos.double(), graph.demand)
     first, nodes, moves = random_decisions(problem, graph, seed)
     for begin in range(len(nodes)):
-        plan = problem.improved(graph, 0, first, nodes, moves, begin, lk)
+        plan = cast(Improves, problem).improved(graph, 0, first, nodes, moves, begin, lk)
         for time in range(plan.begin, len(nodes)):
             state, _ = follow(problem, graph, first, plan.nodes[:time], plan.moves[:time])
             least = shortest(problem, graph, state)
