@@ -119,7 +119,7 @@ def test_arms_are_compared_at_several_rates(tmp_path: Path) -> None:
             path = Run("cartpole", "plain", seed, rate, 1_000, tmp_path).path
             path.write_text(json.dumps([[200, 20.0], [600, last]] if seed else [[990, last]]))
     arguments: dict[str, Any] = {"seeds": 2, "steps": 1_000, "processes": 1, "say": lambda text: None}
-    made = reproduce("cartpole", tmp_path, arms=("plain",), rates=(1e-3, 2e-3), **arguments).splitlines()[2:]
+    made = reproduce("cartpole", tmp_path, arms=("plain", "plain"), rates=(1e-3, 2e-3), **arguments).splitlines()[2:]
     assert [line.split("|")[2].strip() for line in made] == ["0.001", "0.002"]
     assert "60.00 (60.00 to 80.00)" not in made[0] and "| 80.00 (70.00 to 90.00) |" in made[0]
     # Before its first episode has ended, a run has learned nothing.
