@@ -4,8 +4,8 @@ homomorphic networks" (2022), trained anew.
 Every arm is trained over many seeds, each run in a process of its own and kept as it is finished, so that a killed
 reproduction goes on where it was. Then learning curves are drawn and a table is printed beside the paper's figures.
 
-Learning rates are those of :data:`TASKS`, or several for each arm to choose from; both kinds of runs are kept in one
-folder, and what was trained at the rate that is then written into the table is not trained again.
+Learning rates are those of :data:`TASKS`, one for each arm. Which are best is found by giving several: each arm is then
+trained at each of them, and has a row in the table for each.
 """
 
 from __future__ import annotations
@@ -138,8 +138,8 @@ TASKS = {
         rates={"equivariant": 1e-3, "random": 1e-3, "plain": 1e-3, "augmented": 1e-3},
     ),
 }
-Arm = tuple[str, float]
-"""And its learning rate."""
+Variant = tuple[str, float]
+"""An arm and its learning rate."""
 
 
 @dataclass(frozen=True)
@@ -258,7 +258,7 @@ def reproduce(
     runs = [Run(name, arm, seed, rate, task.steps, folder) for seed in range(task.seeds) for arm, rate in variants]
     todo = [run for run in runs if not run.path.exists()]
     say(f"{len(runs)} runs of {task.steps:,} steps, {len(runs) - len(todo)} of them there already")
-    started = time.monotonic()
+    started, others = time.monotonic(), multiprocessing.active_children()
     pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"), initializer=begin)
     try:
         for count, done in enumerate(as_completed([pool.submit(train, run) for run in todo]), start=1):
@@ -267,7 +267,8 @@ def reproduce(
     except BaseException:
         # Whoever presses Ctrl-C does not want to wait for the runs that have begun.
         for worker in multiprocessing.active_children():
-            worker.kill()
+            if worker not in others:
+                worker.kill()
         raise
     finally:
         pool.shutdown(cancel_futures=True)
@@ -307,7 +308,7 @@ def grid(task: Task) -> Floats:
     return np.linspace(task.steps / POINTS, task.steps, POINTS)
 
 
-def table(curves: dict[Arm, Floats], task: Task) -> str:
+def table(curves: dict[Variant, Floats], task: Task) -> str:
     """Steps until the median over the seeds counts as learned, and the last returns."""
     lines = [
         "| arm | rate | seeds | steps until the median has learned | by the paper's curves | learned | last return |",
@@ -326,7 +327,7 @@ def table(curves: dict[Arm, Floats], task: Task) -> str:
     return "\n".join(lines)
 
 
-def draw(curves: dict[Arm, Floats], task: Task, path: Path) -> None:
+def draw(curves: dict[Variant, Floats], task: Task, path: Path) -> None:
     """Medians and quartiles."""
     import matplotlib
 
