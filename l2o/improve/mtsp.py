@@ -16,7 +16,7 @@ from l2o.problems.instance import Instance, Routes
 from l2o.problems.rules.mtsp import RULES
 
 NEIGHBOURS = 64
-HOT, COLD = 0.3, 0.003
+HOT, COLD = 0.5, 0.003
 """Temperature at the start and at the end, in units of the mean cost of a leg of the solution given."""
 TINY, TINY_RUINS = 9, 2_000
 """Up to so many customers, so many ruins are enough to end the search."""
