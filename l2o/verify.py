@@ -23,6 +23,7 @@ from l2o.models.fragments import Policy as FragmentsPolicy
 from l2o.problems.base import Completes, Graph, Problem, State
 from l2o.problems.embedding import embedding
 from l2o.problems.fragments import Fragments
+from l2o.problems.instance import InvalidInstance
 
 BOUNDS = {torch.float64: 1e-9, torch.float32: 1e-4}
 """Largest change of a logit that passes."""
@@ -297,8 +298,10 @@ SYMMETRIES: dict[str, Callable[..., Transformed]] = {
 def verify_file(file: str | None, model: str | None, *, trials: int, seed: int, vehicles: int | None = None) -> bool:
     """Print the table for ``file``, or for 100 random nodes; whether all symmetries hold within their bounds.
 
-    ``vehicles`` share the nodes of ``file`` out.
+    ``vehicles`` share the nodes of ``file`` out. Raises :class:`InvalidInstance` where there is none.
     """
+    if file is None and vehicles is not None:
+        raise InvalidInstance(f"found {vehicles} vehicles without a file, expected nodes to share out; give a FILE")
     if file is None:
         loaded = checkpoint.load(model or weights.default("tsp"))
         problem = problems.find(loaded.problem)

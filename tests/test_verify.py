@@ -13,7 +13,8 @@ from l2o import models, problems
 from l2o.models import vehicles as fleets
 from l2o.models.local import Config, Policy
 from l2o.models.patch import Patch
-from l2o.verify import SYMMETRIES, verify
+from l2o.problems.instance import InvalidInstance
+from l2o.verify import SYMMETRIES, verify, verify_file
 
 
 class Leaking(Policy):
@@ -63,6 +64,11 @@ def test_ties_are_left_out_and_counted() -> None:
     rows = verify(problems.find("tsp"), policy_of(Policy, "tsp"), grid, None, trials=5, seed=0)
     for row in rows:
         assert row.tied > 0 and (math.isnan(row.logits) or row.logits < 1e-4)
+
+
+def test_there_must_be_nodes_to_share_out() -> None:
+    with pytest.raises(InvalidInstance, match="found 3 vehicles without a file"):
+        verify_file(None, None, trials=1, seed=0, vehicles=3)
 
 
 @pytest.mark.parametrize("name", SYMMETRIES)
