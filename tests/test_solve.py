@@ -240,5 +240,5 @@ def test_a_slow_start_up_takes_nothing_from_the_default_limit(monkeypatch: pytes
 
 
 def test_an_unknown_problem_names_the_nearest() -> None:
-    with pytest.raises(Unsupported, match=r"'cvpr'.*cvrp, tsp.*did you mean 'cvrp'"):
+    with pytest.raises(Unsupported, match=r"'cvpr'.*cvrp, mtsp, tsp.*did you mean 'cvrp'"):
         solve(replace(cities(4), problem="cvpr"), untrained("tsp"))
