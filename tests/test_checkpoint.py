@@ -49,7 +49,7 @@ def test_shipped_weights_load_and_tell_their_story(name: str) -> None:
 
 def test_which_problems_have_shipped_weights() -> None:
     assert [weights.default(problem) for problem in ("cvrp", "tsp")] == ["cvrp", "tsp"]
-    with pytest.raises(InvalidCheckpoint, match="no weights ship for problem 'mtsp'.*--model"):
+    with pytest.raises(InvalidCheckpoint, match=r"no weights ship for problem 'mtsp'.*--model"):
         weights.default("mtsp")
 
 
