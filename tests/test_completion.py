@@ -158,7 +158,7 @@ def edges(routes: Routes, depot: bool) -> list[set[int]]:
 
 
 def test_a_run_teaches_and_solves(tmp_path: Path) -> None:
-    folder = train(from_dict(SMALL), tmp_path / "run", quiet=True)
+    folder = train(from_dict(SMALL | {"validation": {"most": 100}}), tmp_path / "run", quiet=True)
     loaded = checkpoint.load(str(folder))
     assert "completed by own local search" in loaded.record["loss"] and loaded.record["decisions"] >= 15_000
     torch.manual_seed(0)
