@@ -24,7 +24,10 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
 def command(*words: object) -> list[str]:
-    return [sys.executable, "-m", "l2o", "reproduce", *map(str, words)]
+    # What runs in the background of a shell is born deaf to Ctrl-C, and so are its children.
+    hearing = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = f"{hearing}\nfrom l2o.cli import main\nmain()"
+    return [sys.executable, "-c", program, "reproduce", *map(str, words)]
 
 
 def run(*words: object) -> subprocess.CompletedProcess[str]:
