@@ -70,13 +70,14 @@ def harmonics(config: Config) -> o3.Irreps:
 
 
 class Product(nn.Module):
-    """Tensor products of features with harmonics, path by path and channel by channel, summed up over the senders.
+    """Tensor products of features with harmonics, channel by channel, weighted and summed up over the senders.
 
-    On each edge every channel of every path has a weight of its own.
+    Each channel has a weight on each edge, which is that of all paths that begin with it.
     """
 
     def __init__(self, features: o3.Irreps, sh: o3.Irreps) -> None:
         super().__init__()
+        self.channels = features.num_irreps
         self.blocks: list[tuple[slice, int, Tensor, list[int]]] = []
         found: list[tuple[int, o3.Irrep]] = []
         for (mul, left), place in zip(features, features.slices(), strict=True):
@@ -91,20 +92,20 @@ class Product(nn.Module):
                         tables.append(table)
                         found.append((mul, ir))
             self.blocks.append((place, mul, torch.cat(tables, dim=2), [table.shape[2] for table in tables]))
-        self.weights = sum(mul for mul, _ in found)
         ordered = o3.Irreps(found).sort()
         self.order, self.irreps = ordered.inv, ordered.irreps.simplify()
 
     def forward(self, features: Tensor, sh: Tensor, weights: Tensor) -> Tensor:
-        """``[..., irreps]``, by degree, from ``[..., s, features]``, ``[..., s, sh]`` and ``[..., s, weights]``."""
+        """``[..., irreps]``, by degree, from ``[..., s, features]``, ``[..., s, sh]`` and ``[..., s, channels]``."""
+        *rest, senders, _ = sh.shape
         parts, used = [], 0
         for place, mul, table, dims in self.blocks:
-            turned = (sh @ table.flatten(1).to(sh)).view(*sh.shape[:-1], *table.shape[1:])
-            channels = features[..., place].reshape(*sh.shape[:-1], mul, -1) @ turned
-            for part in torch.split(channels, dims, dim=-1):
-                weight = weights[..., used : used + mul].unsqueeze(-1)
-                parts.append((part * weight).sum(dim=-3).flatten(-2))
-                used += mul
+            turning = (sh @ table.flatten(1).to(sh)).view(*rest, -1, table.shape[2])
+            sent = features[..., place].view(*rest, senders, mul, -1) * weights[..., used : used + mul, None]
+            # One matrix product sums up over the senders and over the components of what they send.
+            heard = sent.transpose(-2, -3).flatten(-2) @ turning
+            parts += [part.flatten(-2) for part in torch.split(heard, dims, dim=-1)]
+            used += mul
         return torch.cat([parts[path] for path in self.order], dim=-1)
 
 
@@ -127,7 +128,7 @@ class SteerableLayer(nn.Module):
         self.measure = nn.Linear(EDGE, message, bias=False)
         self.carry = nn.Linear(width, shape.scalars, bias=False)
         self.product = Product(o3.Irreps(f"{shape.scalars}x0e") + before, sh)
-        self.weigh = nn.Linear(message, self.product.weights, bias=False)
+        self.weigh = nn.Linear(message, self.product.channels, bias=False)
         heard = self.product.irreps
         self.scalars = heard.count("0e")
         self.one, self.other = (o3.Linear(heard + before, after) for _ in range(2))

@@ -176,12 +176,12 @@ def test_it_learns_left_from_right_only_without_parity() -> None:
         torch.manual_seed(0)
         policy = Policy(Config(**SMALL, parity=parity), features=0, moves=1).double()
         optimizer = torch.optim.Adam(policy.parameters(), lr=2e-2)
-        for _ in range(40):
+        for _ in range(20 if parity else 80):
             loss = torch.nn.functional.cross_entropy(logits(policy, pair, 1), right)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-        assert loss.item() > math.log(2) - 1e-6 if parity else loss.item() < 0.05
+        assert loss.item() > math.log(2) - 1e-6 if parity else loss.item() < 0.1
 
 
 def test_more_than_three_dimensions_are_refused() -> None:
