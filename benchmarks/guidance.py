@@ -11,6 +11,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from l2o.improve.tsp import HEAT, KICKS_PER_NODE
 from l2o.machine import commit, hardware
 from l2o.models.fragments import Policy
 from l2o.problems import rules
+from l2o.problems.base import Completes
 from l2o.problems.instance import Floats, Instance, Ints
 
 CHUNK = 100
@@ -93,7 +95,7 @@ def first_look(instance: Instance, policy: Policy) -> tuple[torch.Tensor, torch.
     """Logits and partners ``[n, k]``, nearest first."""
     problem = problems.find(instance.problem)
     graph = problem.graph(instance)
-    ends = policy.look(graph, problem.fragments(graph))  # type: ignore[attr-defined]
+    ends = policy.look(graph, cast(Completes, problem).fragments(graph))
     return policy(ends).float(), ends.partner
 
 

@@ -20,7 +20,7 @@ import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 
-from l2o.models.symmetrizer import fixed
+from l2o.models.fixable import fixed
 
 
 @dataclass(frozen=True)

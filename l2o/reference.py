@@ -86,12 +86,11 @@ def ortools(
     model = pywrapcp.RoutingModel(manager)
     transit = model.RegisterTransitMatrix(matrix)
     model.SetArcCostEvaluatorOfAllVehicles(transit)
-    longest = sum(map(max, matrix))
-    del matrix
     if instance.vehicles is not None:
-        model.AddDimension(transit, 0, longest, True, "length")
+        model.AddDimension(transit, 0, sum(map(max, matrix)), True, "length")
         lengths = model.GetDimensionOrDie("length")
         lengths.SetGlobalSpanCostCoefficient(SPAN)
+    del matrix
     if instance.demand is not None:
         loads, capacity = whole_loads(instance)
         model.AddDimension(model.RegisterUnaryTransitVector(loads), 0, capacity, True, "load")

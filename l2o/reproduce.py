@@ -78,7 +78,7 @@ TASKS = {
         solved=475.0,
         paper={"equivariant": "8,500", "plain": "18,000", "nullspace": "20,000 to 25,000", "random": "30,000"},
         settings={"steps": 64, "passes": 10, "parts": 4, "entropy": 0.0},
-        rates={"equivariant": 1e-3, "nullspace": 1e-3, "random": 1e-3, "plain": 1e-3, "augmented": 1e-3},
+        rates=dict.fromkeys(("equivariant", "nullspace", "random", "plain", "augmented"), 1e-3),
     ),
     "gridworld": Task(
         worlds="l2o.problems.gridworld:GridWorlds",
@@ -91,14 +91,7 @@ TASKS = {
         solved=0.0,
         paper={"equivariant": "150,000", "nullspace": "270,000", "random": "380,000", "plain": "550,000"},
         settings={"steps": 16, "trace": 1.0},
-        rates={
-            "equivariant": 1e-3,
-            "nullspace": 1e-3,
-            "random": 1e-3,
-            "plain": 1e-3,
-            "augmented": 1e-3,
-            "group-cnn": 1e-3,
-        },
+        rates=dict.fromkeys(("equivariant", "nullspace", "random", "plain", "augmented", "group-cnn"), 1e-3),
     ),
     "pong": Task(
         worlds="l2o.problems.pong:Pong",
@@ -109,7 +102,7 @@ TASKS = {
         episodes=20,
         solved=0.0,
         settings={"steps": 16, "trace": 1.0},
-        rates={"equivariant": 5e-4, "nullspace": 5e-4, "random": 5e-4, "plain": 5e-4, "augmented": 5e-4},
+        rates=dict.fromkeys(("equivariant", "nullspace", "random", "plain", "augmented"), 5e-4),
         needs={"gymnasium": "atari", "ale_py": "atari"},
     ),
     # A null space has three times the weights: these arms shall differ in nothing but symmetry.
@@ -123,7 +116,7 @@ TASKS = {
         solved=1.5,
         told_from=100,
         settings={"steps": 32, "passes": 4, "parts": 4},
-        rates={"equivariant": 1e-3, "random": 1e-3, "plain": 1e-3, "augmented": 1e-3},
+        rates=dict.fromkeys(("equivariant", "random", "plain", "augmented"), 1e-3),
     ),
     "traffic": Task(
         worlds="l2o.problems.traffic:Junctions",
@@ -135,7 +128,7 @@ TASKS = {
         solved=-0.3,
         told_from=120,
         settings={"steps": 32, "passes": 4, "parts": 4},
-        rates={"equivariant": 1e-3, "random": 1e-3, "plain": 1e-3, "augmented": 1e-3},
+        rates=dict.fromkeys(("equivariant", "random", "plain", "augmented"), 1e-3),
     ),
 }
 Variant = tuple[str, float]

@@ -14,8 +14,9 @@ from functools import partial
 import torch
 from torch import Generator, Tensor, nn
 
+from l2o.models.fixable import Fixable
 from l2o.models.group_cnn import TurningConv2d, TurningLinear, TurningPolicy, TurningValue
-from l2o.models.symmetrizer import Conv2d, Fixable, Linear, Representation, cyclic, quarter_turns, upside_down
+from l2o.models.symmetrizer import Conv2d, Linear, Representation, cyclic, quarter_turns, upside_down
 
 KINDS = ("equivariant", "nullspace", "random", "plain")
 """Bases of the weights; ``plain`` is an ordinary network."""
@@ -163,7 +164,7 @@ class Distinct(Fixable):
         self._known: dict[bytes, Tensor] | None = None
 
     def fix(self, fixed: bool) -> None:
-        """Whether to remember; see :func:`l2o.models.symmetrizer.fixed`."""
+        """Whether to remember; see :func:`l2o.models.fixable.fixed`."""
         self._known = {} if fixed else None
 
     def forward(self, seen: Tensor) -> Tensor:

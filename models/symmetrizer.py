@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor, nn
+
+from l2o.models.fixable import Fixable
 
 SPARE = 5
 """Random maps more than there are dimensions, so that none is missed by chance."""
@@ -180,14 +181,6 @@ def _span(vectors: Tensor) -> Tensor:
     return spanning
 
 
-class Fixable(nn.Module):
-    """A module that can work out once what stays the same while nothing is learned; see :func:`fixed`."""
-
-    def fix(self, fixed: bool) -> None:
-        """Whether what is worked out now holds until further notice."""
-        raise NotImplementedError
-
-
 class Linear(Fixable):
     """A linear layer between channels that each carry a representation; its weights are coefficients of a basis."""
 
@@ -270,16 +263,3 @@ class Conv2d(nn.Module):
         weight, offset = self.linear.combined()
         filters = weight.view(len(weight), -1, self.size, self.size)
         return nn.functional.conv2d(x, filters, offset, stride=self.stride, padding=self.padding)
-
-
-@contextmanager
-def fixed(network: nn.Module) -> Iterator[None]:
-    """While nothing is learned: what stays the same in ``network`` is worked out once."""
-    modules = [module for module in network.modules() if isinstance(module, Fixable)]
-    for module in modules:
-        module.fix(True)
-    try:
-        yield
-    finally:
-        for module in modules:
-            module.fix(False)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from l2o.models import base, local
 from l2o.models.egnn import EGNN
 from l2o.models.patch import CURRENT, Patch, PatchSight
-from l2o.models.patch_policy import FARTHEST
+from l2o.models.patch_policy import FARTHEST, Shape
 from l2o.problems.base import Graph, Problem, State
 
 PLACE = 4
@@ -28,47 +28,31 @@ FAR = 10.0
 
 
 @dataclass(frozen=True)
-class Config:
-    """The shape of the network: of each vehicle's look at its patch, as in :mod:`l2o.models.local`, and of the talk."""
+class Config(Shape):
+    """The shape of the network: of each vehicle's look at its patch, and of the talk."""
 
     kind: str = "vehicles"
     width: int = 32
-    """Features per node, and per vehicle."""
     message: int = 16
-    """Features per message."""
-    depth: int = 2
-    """EGNN layers over each patch."""
+    candidates: int = 6
+    context: int = 4
+    reach: int = 40
+    sight: int = 16
     rounds: int = 2
     """EGNN layers over the fleet: how often all vehicles hear all others."""
-    candidates: int = 6
-    """Nearest nodes among which a vehicle chooses, ``k``."""
-    context: int = 4
-    """Further nodes that are seen but cannot be chosen."""
-    reach: int = 40
-    """Rank of the furthest of them among the unvisited nodes."""
-    sight: int = 16
-    """Nearest nodes among which a candidate's own nearest are sought."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.rounds < 0:
             raise ValueError(f"rounds is {self.rounds}; it must not be negative")
-        self.look()
 
     def look(self) -> local.Config:
         """Of one vehicle's look at its patch."""
-        return local.Config(
-            width=self.width,
-            message=self.message,
-            depth=self.depth,
-            candidates=self.candidates,
-            context=self.context,
-            reach=self.reach,
-            sight=self.sight,
-        )
+        return local.Config(**{f.name: getattr(self, f.name) for f in fields(Shape)})
 
 
 @dataclass(frozen=True)
-class Fleet:
+class FleetView:
     """What ``V`` vehicles see in each of ``P`` states."""
 
     row: Tensor
@@ -99,16 +83,18 @@ class Fleet:
         own = torch.eye(fleet, dtype=torch.bool, device=near.device).unsqueeze(1)
         return (near & own).flatten(1, 2)
 
-    def __getitem__(self, rows: Tensor) -> Fleet:
+    def __getitem__(self, rows: Tensor) -> FleetView:
         fleet = self.present.shape[1]
         patches = (rows.unsqueeze(1) * fleet + torch.arange(fleet, device=rows.device)).flatten()
-        return Fleet(**{f.name: getattr(self, f.name)[patches if f.name == "patch" else rows] for f in fields(self)})
+        return FleetView(
+            **{f.name: getattr(self, f.name)[patches if f.name == "patch" else rows] for f in fields(self)}
+        )
 
     def __len__(self) -> int:
         return len(self.row)
 
     @classmethod
-    def cat(cls, views: list[Fleet]) -> Fleet:
+    def cat(cls, views: list[FleetView]) -> FleetView:
         """Stack along the first axis."""
         patch = Patch.cat([view.patch for view in views])
         rest = {f.name: torch.cat([getattr(v, f.name) for v in views]) for f in fields(cls) if f.name != "patch"}
@@ -169,14 +155,14 @@ class FleetSight:
             raw=False,
         )
 
-    def __call__(self, state: State) -> Fleet:
+    def __call__(self, state: State) -> FleetView:
         patch = self.sight(each(state))
         told = self.told(state, patch)
         node = patch.node.view(len(state.row), -1)
         features = self.problem.node_features(self.graph, state, node).view(*patch.node.shape, -1)
         x = torch.cat([self.places(state, patch, told), features], dim=-1) * patch.valid.unsqueeze(-1)
         leg = told.leg.unsqueeze(1)
-        return Fleet(
+        return FleetView(
             row=state.row,
             patch=replace(patch, x=torch.cat([x, patch.x], dim=-1)),
             vehicle=self.vehicles(state, told),
@@ -250,7 +236,7 @@ def squash(x: Tensor) -> Tensor:
     return x.sign() * (1 - 1 / (1 + x.abs()))
 
 
-class Policy(base.Policy[Fleet]):
+class Policy(base.Policy[FleetView]):
     """What all vehicles see in, logits ``[P, V * k, V]`` out: a candidate may be chosen for its own vehicle alone."""
 
     fleet = True
@@ -274,7 +260,7 @@ class Policy(base.Policy[Fleet]):
         """Patches of this policy's shape."""
         return FleetSight(problem, graph, self.config.look())
 
-    def forward(self, view: Fleet, memory: Tensor | None = None) -> Tensor:
+    def forward(self, view: FleetView, memory: Tensor | None = None) -> Tensor:
         """Logits, ``-inf`` where not allowed."""
         count, fleet = view.present.shape
         h = self.look.read(view.patch)
@@ -288,7 +274,7 @@ class Policy(base.Policy[Fleet]):
         bids = (logits - self.lateness(view).to(logits.dtype)).flatten(1, 2)
         return torch.where(view.allowed, bids.unsqueeze(-1), -torch.inf)
 
-    def lateness(self, view: Fleet) -> Tensor:
+    def lateness(self, view: FleetView) -> Tensor:
         """``[P, V, k]`` how far each vehicle has come and how far each of its candidates is, in legs, each weighted,
         less the least that there is of it; bounded as in :mod:`l2o.models.local`."""
         count, fleet = view.present.shape

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from l2o.models import homomorphic
+from l2o.models.fixable import fixed
 from l2o.models.homomorphic import (
     GROUP_CNN,
     KINDS,
@@ -18,7 +19,7 @@ from l2o.models.homomorphic import (
     gridworld_symmetry,
     pong_symmetry,
 )
-from l2o.models.symmetrizer import fixed, quarter_turns
+from l2o.models.symmetrizer import quarter_turns
 
 TASKS = {
     "cartpole": (cartpole_symmetry, (4,)),
