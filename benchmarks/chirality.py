@@ -42,18 +42,19 @@ ARMS: dict[str, dict[str, Any]] = {
     "steerable, SO(3) and the plane's normal": {"kind": "steerable", "parity": False},
     TOLD: {"kind": "local"},
 }
+SHAPE = {"width": 32, "message": 16, "candidates": NODES - 1, "context": 0}
+"""All nodes that are left are candidates, and there is no more to see."""
 SETTINGS: dict[str, Any] = {
     "precision": "32",
     "data": {"sizes": [NODES], "uniform": 1.0, "starts": 16, "decisions": 1024},
-    "optimizer": {"rate": 4e-3},
+    "optimizer": {"rate": 8e-3},
 }
 
 
 def train(arm: str, seed: int, minutes: float) -> Any:
     """The policy of one arm after so many minutes, each step taken with a rate that falls to zero as a cosine does."""
     torch.manual_seed(seed)
-    # As many candidates as there are nodes, so that there is no more to see than is chosen from.
-    model = ARMS[arm] | {"candidates": NODES - 1, "context": 0}
+    model = ARMS[arm] | SHAPE
     recipe = from_dict(SETTINGS | {"model": model, "budget": {"minutes": minutes}})
     module = Reinforce(WIND, recipe)
     policy, begin, number = module.policy, time.process_time(), 0

@@ -18,6 +18,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
@@ -238,14 +239,13 @@ def curve_of(problem: str, arm: str, rate: float, seed: int, minutes: float) -> 
     return cast(list[dict[str, float]], json.loads(curve_path(folder).read_text()))
 
 
-def best_rate(problem: str, arm: str, minutes: float) -> float:
-    """The learning rate with which the arm ends lowest with the first seed; neither the largest nor the least tried."""
-    rates = sorted(RATES[arm.partition(",")[0]])
-    while True:
-        best = min(rates, key=lambda rate: curve_of(problem, arm, rate, 0, minutes)[-1]["one"])
-        if rates[0] < best < rates[-1]:
-            return best
-        rates = sorted([*rates, 2 * best if best == rates[-1] else best / 2])
+def best_rate(rates: Sequence[float], gap: Callable[[float], float]) -> float:
+    """The learning rate with which the ``gap`` is least, neither the largest nor the least that was tried."""
+    tried = {rate: gap(rate) for rate in sorted(rates)}
+    while (best := min(tried, key=tried.__getitem__)) in (min(tried), max(tried)):
+        more = 2 * best if best == max(tried) else best / 2
+        tried[more] = gap(more)
+    return best
 
 
 def quartiles(values: list[float]) -> tuple[float, float, float]:
@@ -327,7 +327,9 @@ def main() -> None:
         return
     problem, minutes, arms = options.problem, options.minutes, options.arm or list(ARMS)
     with ThreadPoolExecutor(options.side_by_side) as pool:
-        rates = dict(zip(arms, pool.map(lambda arm: best_rate(problem, arm, minutes), arms), strict=True))
+        first = [RATES[arm.partition(",")[0]] for arm in arms]
+        ends = [lambda rate, arm=arm: curve_of(problem, arm, rate, 0, minutes)[-1]["one"] for arm in arms]
+        rates = dict(zip(arms, pool.map(best_rate, first, ends), strict=True))
         runs = [(arm, rates[arm], seed) for arm in arms for seed in range(options.seeds)]
         made = list(pool.map(lambda one: curve_of(problem, one[0], one[1], one[2], minutes), runs))
     curves = {arm: [curve for one, curve in zip(runs, made, strict=True) if one[0] == arm] for arm in arms}

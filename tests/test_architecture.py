@@ -16,6 +16,7 @@ BELOW = {"problems": ("l2o.problems",), "models": ("l2o.problems", "l2o.models",
 HOMES = {
     "lightning": {"learner.py", "data.py", "train.py", "actor_critic.py", "reproduce.py"},
     "ortools": {"reference.py"},
+    "e3nn": {"steerable.py"},
     "ale_py": {"pong.py"},
 }
 
