@@ -33,7 +33,7 @@ MIRROR = torch.tensor([-1.0, 1.0, 1.0], dtype=torch.float64)
 
 
 @cache
-def untouched(**settings: Any) -> Policy:
+def drawn(**settings: Any) -> Policy:
     torch.manual_seed(0)
     policy = Policy(Config(**SMALL | settings), features=0, moves=1)
     for parameter in policy.parameters():
@@ -43,7 +43,7 @@ def untouched(**settings: Any) -> Policy:
 
 def make(dtype: torch.dtype = torch.float64, **settings: Any) -> Policy:
     """With large weights, so that much of what it says comes from its layers."""
-    return untouched(**settings).to(dtype)
+    return drawn(**settings).to(dtype)
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
