@@ -10,6 +10,7 @@ import numpy as np
 
 from l2o import outputs
 from l2o.files import read, read_solution
+from l2o.problems import rules
 from l2o.problems.distance import Floats, radians
 from l2o.problems.embedding import embedding
 from l2o.problems.instance import Instance
@@ -110,9 +111,7 @@ def plot_file(
     instance = read(file, rounding=rounding, vehicles=vehicles)
     routes, cost = None, None
     if solution is not None:
-        from l2o import problems
-
         routes = read_solution(solution, instance)
-        cost = problems.find(instance.problem).check(instance, routes)
+        cost = rules.find(instance.problem).check(instance, routes)
     with outputs.writing(path):
         draw(path, instance, routes, cost)

@@ -225,14 +225,15 @@ def test_a_fleet_on_every_command(tmp_path: Path, weights: Path) -> None:
     verified = l2o("verify", DATA / "ulysses16.tsp", "--vehicles", 2, *model, "--trials", 1)
     assert verified.returncode == 0 and "renumbering" in verified.stdout, verified.stdout + verified.stderr
 
-    solvers = ["--vehicles", 3, "--solvers", "nearest,search,ortools,savings", "-t", 0.7, "--in-process", "-q"]
-    compared = l2o("compare", BERLIN, *solvers, "-o", rows_file)
+    solvers = ["--vehicles", 3, "--solvers", "nearest,ortools,savings", "-t", 0.5, "--in-process", "-q"]
+    # Something may have to be compiled.
+    compared = l2o("compare", BERLIN, *solvers, "-o", rows_file, timeout=300)
     assert compared.returncode == 0, compared.stderr
     rows = {row["solver"]: row for row in json.loads(rows_file.read_text())["rows"]}
-    assert [row["status"] for row in rows.values()] == ["ok", "ok", "ok", "skipped"]
-    # What both begin with; on a busy machine they may not get far.
+    assert [row["status"] for row in rows.values()] == ["ok", "ok", "skipped"]
+    # What it begins with; on a busy machine it may not get far.
     most = longest([[node + 1 for node in route] for route in heuristics.shared_out(read(file))])
-    assert 3070 <= rows["search"]["cost"] <= most and 3070 <= rows["ortools"]["cost"] <= most
+    assert 3070 <= rows["ortools"]["cost"] <= most
 
 
 def test_a_good_start_is_kept_and_a_known_one_ends_at_once(tmp_path: Path, weights: Path) -> None:

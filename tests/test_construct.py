@@ -217,8 +217,8 @@ def test_enumeration_covers_every_tour() -> None:
 
 
 def test_threads_share_the_work_and_change_nothing(problem: Problem) -> None:
-    graph, policy = small(problem, 12, batch=5)
-    row = torch.arange(5).repeat_interleave(3)
+    graph, policy = small(problem, 12, batch=3)
+    row = torch.arange(3).repeat_interleave(3)
     first = problem.starts(graph, 3).flatten()
     steps = problem.start(graph, row, first).left
     noise = torch.rand(steps, len(row), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
