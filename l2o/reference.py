@@ -113,16 +113,16 @@ def ortools(
     parameters = pywrapcp.DefaultRoutingSearchParameters()
     parameters.first_solution_strategy = routing_enums_pb2.FirstSolutionStrategy.PATH_CHEAPEST_ARC
     parameters.local_search_metaheuristic = routing_enums_pb2.LocalSearchMetaheuristic.GUIDED_LOCAL_SEARCH
+    begin = [list(route) for route in heuristics.shared_out(instance)] if instance.vehicles is not None else None
     left = started + time_limit - time.monotonic() - READ_OUT
     if left <= 0:
         raise TimeoutError(f"OR-Tools: {time_limit:g} s were over before the search began")
     parameters.time_limit.FromMilliseconds(math.ceil(1000 * left))
-    if instance.vehicles is None:
+    if begin is None:
         answer = model.SolveWithParameters(parameters)
     else:
         model.CloseModelWithParameters(parameters)
-        first = model.ReadAssignmentFromRoutes([list(route) for route in heuristics.shared_out(instance)], True)
-        answer = model.SolveFromAssignmentWithParameters(first, parameters)
+        answer = model.SolveFromAssignmentWithParameters(model.ReadAssignmentFromRoutes(begin, True), parameters)
     if answer is None:
         raise TimeoutError(f"OR-Tools found no solution within {time_limit:g} s")
     routes = _routes(manager, model, answer, fleet, instance.has_depot)
