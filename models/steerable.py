@@ -4,8 +4,8 @@ Nodes have scalars, and features that turn with the map: vectors, which are the 
 degree 2. A message is the tensor product of the sender's features with the harmonics of the way to it, each channel
 weighted by what would be an EGNN's message (Thomas et al. 2018, "Tensor field networks", arXiv:1802.08219, section 4;
 Brandstetter et al. 2022, "Geometric and physical quantities improve E(3) equivariant message passing",
-arXiv:2110.02905, section 3). Harmonics, Wigner's 3j symbols and equivariant linear maps are e3nn's (Geiger & Smidt 2022,
-arXiv:2207.09453).
+arXiv:2110.02905, section 3). Harmonics, Wigner's 3j symbols and equivariant linear maps are e3nn's (Geiger & Smidt
+2022, arXiv:2207.09453).
 
 With ``parity``, what a mirror does to a feature is said by its degree, products that would have it otherwise are left
 out, and logits are invariant under O(3). Without, cross products are among the paths, and logits are invariant under
