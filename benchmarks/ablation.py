@@ -4,7 +4,7 @@
 from scratch on one thread, as many at once as ``--side-by-side`` says, and prints a Markdown table of the final gaps on
 the validation set, means over the seeds. Minutes are those of the processor, without compiling and measuring. Runs
 are kept in ``benchmarks/results/ablation/`` and the records of finished ones in ``benchmarks/records/``; what is
-finished is not repeated, what was killed is resumed.
+finished is not repeated, what was killed is resumed. A run ends with the batch of lessons in which its minutes end.
 """
 
 from __future__ import annotations
@@ -111,15 +111,15 @@ def main() -> None:
         records = list(pool.map(lambda one: trained(options.recipe, *one, options.minutes), runs))
     print(f"{options.recipe}, {options.minutes:g} minutes of one thread each, {options.seeds} seeds\n")
     sets = [key for key in records[0] if key.startswith("gap/")]
-    print("| arm | decisions | mean (least to most) | " + " | ".join(key[4:] for key in sets) + " |")
-    print("|---" * (3 + len(sets)) + "|")
+    print("| arm | minutes | decisions | mean (least to most) | " + " | ".join(key[4:] for key in sets) + " |")
+    print("|---" * (4 + len(sets)) + "|")
     for arm in arms:
         mine = [record for one, record in zip(runs, records, strict=True) if one[0] == arm]
         means = [statistics.mean(record[key] for key in sets) for record in mine]
-        seen = statistics.mean(record["decisions"] for record in mine) / 1e6
+        spent, seen = (statistics.mean(record[key] for record in mine) for key in ("minutes", "decisions"))
         cells = " | ".join(f"{statistics.mean(record[key] for record in mine):.2f}" for key in sets)
         spread = f"{statistics.mean(means):.2f} ({min(means):.2f}-{max(means):.2f})"
-        print(f"| {arm} | {seen:.2f} M | {spread} | {cells} |")
+        print(f"| {arm} | {spent:.1f} | {seen / 1e6:.2f} M | {spread} | {cells} |")
 
 
 if __name__ == "__main__":
