@@ -1,8 +1,8 @@
 """How do policies trained on uniform maps of 50 nodes do on other maps? The arms of ``symmetry.py``, once trained.
 
-``python benchmarks/robustness.py [--minutes 4] [--seeds 3] [--side-by-side 2] [--arm NAME]...`` trains what
-``symmetry.py`` has not left yet, each arm with the learning rate that was best there, and prints a table in Markdown:
-greedy gaps in percent, the median over the seeds.
+``python benchmarks/robustness.py [--minutes 4] [--seeds 3] [--side-by-side 2] [--arm NAME]... [--maps NAME]...`` trains
+what ``symmetry.py`` has not left yet, each arm with the learning rate that was best there, and prints a table in
+Markdown: greedy gaps in percent, the median over the seeds.
 """
 
 from __future__ import annotations
@@ -84,7 +84,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=4)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--side-by-side", type=int, default=2)
-    parser.add_argument("--arm", action="append", choices=list(ARMS), help="repeatable; default: all")
+    parser.add_argument("--arm", action="append", choices=list(ARMS), metavar="NAME", help="repeatable; default: all")
+    names = [maps.name for maps in MAPS]
+    parser.add_argument("--maps", action="append", choices=names, metavar="NAME", help="the same, of rows")
     options = parser.parse_args()
     problem, arms, seeds = problems.find("tsp"), options.arm or list(ARMS), range(options.seeds)
 
@@ -96,6 +98,8 @@ def main() -> None:
     policies = {arm: [one.result() for one in training[arm]] for arm in arms}
     print("| maps | " + " | ".join(arms) + " |\n" + "|---" * (1 + len(arms)) + "|")
     for maps in MAPS:
+        if maps.name not in (options.maps or [maps.name]):
+            continue
         graph = maps.graph(problem)
         reference = references(problem, graph)
         cells = []
