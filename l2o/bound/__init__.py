@@ -19,6 +19,17 @@ class Bound:
     """How it was found, in a few words."""
 
 
+@dataclass(frozen=True)
+class Task:
+    """What bounds are looked for with, see :func:`bounds`."""
+
+    instance: Instance
+    upper: Callable[[], float]
+    over: Callable[[], bool]
+    left: Callable[[], float]
+    told: Callable[[Bound], None]
+
+
 def known(problem: str) -> bool:
     """Whether there are bounds for a problem."""
     return find_spec(f"{__name__}.{problem}") is not None
@@ -39,9 +50,7 @@ def bounds(
         left: seconds that are left.
         told: of each bound that is better than those before.
     """
-    importlib.import_module(f"{__name__}.{instance.problem}").bounds(
-        instance, upper=upper, over=over, left=left, told=told
-    )
+    importlib.import_module(f"{__name__}.{instance.problem}").bounds(Task(instance, upper, over, left, told))
 
 
 def warm_up(problem: str) -> None:

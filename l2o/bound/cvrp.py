@@ -9,14 +9,14 @@ tolerances the solver has.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from l2o.bound import Bound
+from l2o.bound import Bound, Task
 from l2o.bound.apart import apart
-from l2o.problems.instance import Bools, Floats, Instance, Ints
+from l2o.problems.instance import Bools, Floats, Ints
 
 LARGEST = 1_100
 """Nodes up to which it is tried."""
@@ -29,35 +29,28 @@ LONGEST = 1e6
 """Seconds, where nobody limits them."""
 
 
-def bounds(
-    instance: Instance,
-    *,
-    upper: Callable[[], float],
-    over: Callable[[], bool],
-    left: Callable[[], float],
-    told: Callable[[Bound], None],
-) -> None:
+def bounds(task: Task) -> None:
     """See :func:`l2o.bound.bounds`."""
-    n = instance.n
+    instance, n = task.instance, task.instance.n
     if n <= 1:
-        told(Bound(0.0, "nobody is served"))
+        task.told(Bound(0.0, "nobody is served"))
         return
     if n > LARGEST:
         return
     assert instance.demand is not None and instance.capacity is not None
     nodes = np.arange(n)
     matrix = instance.distance(nodes[:, None], nodes)
-    task = {
+    given = {
         "matrix": matrix.tolist(),
         "demand": (instance.demand / instance.capacity).tolist(),
-        "seconds": min(left(), LONGEST),
+        "seconds": min(task.left(), LONGEST),
     }
     best = -math.inf
-    for value in apart(__name__, task, over):
+    for value in apart(__name__, given, task.over):
         value = float(math.ceil(value)) if instance.whole else value
         if value > best:
             best = value
-            told(Bound(value, "linear program with rounded capacity cuts (HiGHS)"))
+            task.told(Bound(value, "linear program with rounded capacity cuts (HiGHS)"))
 
 
 def warm_up() -> None:

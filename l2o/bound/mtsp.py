@@ -9,25 +9,18 @@ from collections.abc import Callable
 
 import numpy as np
 
-from l2o.bound import Bound
+from l2o.bound import Bound, Task
 from l2o.problems.instance import Floats, Instance
 
 STRAIGHT = ("none", "ceil", "next")
 """Roundings that keep the straight way the shortest."""
 
 
-def bounds(
-    instance: Instance,
-    *,
-    upper: Callable[[], float],
-    over: Callable[[], bool],
-    left: Callable[[], float],
-    told: Callable[[Bound], None],
-) -> None:
+def bounds(task: Task) -> None:
     """See :func:`l2o.bound.bounds`; there is only this one."""
-    reach = shortest(instance, over)
+    reach = shortest(task.instance, task.over)
     if reach is not None:
-        told(Bound(2 * float(reach.max()), "the way to the furthest customer and back"))
+        task.told(Bound(2 * float(reach.max()), "the way to the furthest customer and back"))
 
 
 def shortest(instance: Instance, over: Callable[[], bool]) -> Floats | None:

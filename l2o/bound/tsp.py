@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from l2o.bound import Bound
+from l2o.bound import Bound, Task
 from l2o.bound.branch import below
 from l2o.bound.exact import LARGEST, shortest
 from l2o.bound.kernels_tree import Trees, ascend, complete_tree, dearest_leaf, fill, second_edge, survivors
@@ -33,38 +33,31 @@ _WORK = 20_000
 """Nodes times steps of the ascent between two looks at the clock: about 10 ms."""
 
 
-def bounds(
-    instance: Instance,
-    *,
-    upper: Callable[[], float],
-    over: Callable[[], bool],
-    left: Callable[[], float],
-    told: Callable[[Bound], None],
-) -> None:
+def bounds(task: Task) -> None:
     """See :func:`l2o.bound.bounds`."""
-    n = instance.n
+    instance, n = task.instance, task.instance.n
     if n <= LARGEST:
-        told(Bound(shortest(instance) if n > 1 else 0.0, "dynamic programming"))
+        task.told(Bound(shortest(instance) if n > 1 else 0.0, "dynamic programming"))
         return
-    if n * n * PACE > left() / 3:
+    if n * n * PACE > task.left() / 3:
         return
-    near = nearest(instance, NEIGHBOURS, over)
+    near = nearest(instance, NEIGHBOURS, task.over)
     if near is None:
         return
     prices = Prices(instance, near)
     best = -math.inf
     for _ in range(ROUNDS):
-        prices.ascend(upper(), over)
-        if over() or n * n * PACE > left():
+        prices.ascend(task.upper(), task.over)
+        if task.over() or n * n * PACE > task.left():
             return
         tree = prices.tree()
         if tree.bound > best:
             best = tree.bound
-            told(Bound(best, "1-tree (Held and Karp)"))
-        if best >= upper() or not prices.extend(tree):
+            task.told(Bound(best, "1-tree (Held and Karp)"))
+        if best >= task.upper() or not prices.extend(tree):
             break
-    if best < upper() < math.inf and n <= PROVABLE and prices.whole:
-        prove(instance, prices, tree, upper, over, left, told)
+    if best < task.upper() < math.inf and n <= PROVABLE and prices.whole:
+        prove(task, prices, tree)
 
 
 @dataclass(frozen=True)
@@ -146,24 +139,17 @@ class Prices:
         return True
 
 
-def prove(
-    instance: Instance,
-    prices: Prices,
-    tree: Tree,
-    upper: Callable[[], float],
-    over: Callable[[], bool],
-    left: Callable[[], float],
-    told: Callable[[Bound], None],
-) -> None:
+def prove(task: Task, prices: Prices, tree: Tree) -> None:
     """Search among the edges that a better tour may have; costs must be whole."""
-    cost = upper()
+    instance, cost = task.instance, task.upper()
     edges = prices.left(tree, cost)
-    if edges is None or over():
+    if edges is None or task.over():
         return
     lengths = np.rint(instance.distance(edges[:, 0], edges[:, 1])).astype(np.int64)
-    for verdict in below(instance.n, edges, lengths, int(cost), seconds=min(left(), LONGEST), over=over):
+    seconds = min(task.left(), LONGEST)
+    for verdict in below(instance.n, edges, lengths, int(cost), seconds=seconds, over=task.over):
         if verdict.bound > tree.bound:
-            told(Bound(verdict.bound, "1-tree, then branch and cut (HiGHS)"))
+            task.told(Bound(verdict.bound, "1-tree, then branch and cut (HiGHS)"))
 
 
 def warm_up() -> None:
@@ -171,7 +157,7 @@ def warm_up() -> None:
     coords = np.random.default_rng(0).random((LARGEST + 7, 2)) * 1000
     for n in (4, len(coords)):
         example = Instance("example", "tsp", "EUC_2D", "nearest", np.arange(n), coords=coords[:n])
-        bounds(example, upper=lambda: math.inf, over=lambda: False, left=lambda: 1.0, told=lambda bound: None)
+        bounds(Task(example, upper=lambda: math.inf, over=lambda: False, left=lambda: 1.0, told=lambda bound: None))
     near = nearest(example, NEIGHBOURS)
     assert near is not None
     prices = Prices(example, near)

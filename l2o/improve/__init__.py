@@ -4,42 +4,35 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from queue import SimpleQueue
 from typing import Protocol, cast
 
 from l2o import bound
+from l2o.improve.run import Clock, Newcomers, Report, Task
 from l2o.jit_cache import folder
 from l2o.problems import names
 from l2o.problems.instance import Floats, Instance, Ints, Routes
 
-Report = Callable[[float, Routes], None]
-Newcomers = SimpleQueue[Routes]
-
 _warm: set[str] = set()
 
 
-class _Search(Protocol):
-    def improve(
-        self,
-        instance: Instance,
-        routes: Routes,
-        *,
-        deadline: float,
-        seed: int,
-        threads: int,
-        report: Report | None,
-        stop: Callable[[], bool] | None,
-        iterations: int | None,
-        newcomers: Newcomers | None,
-    ) -> Routes: ...
+class Search(Protocol):
+    """What a file here has."""
+
+    FIXED: int
+    """Nodes up to which there is nothing to be improved."""
+    TINY: int
+    """Nodes up to which :attr:`ENOUGH` iterations are enough to end the search."""
+    ENOUGH: int
+
+    def improve(self, task: Task) -> Routes: ...
 
     def warm_up(self) -> None: ...
 
     # ``regrets`` and ``complete`` are optional, see the functions of that name.
 
 
-def _search(problem: str) -> _Search:
-    return cast(_Search, importlib.import_module(f"l2o.improve.{problem}"))
+def _search(problem: str) -> Search:
+    return cast(Search, importlib.import_module(f"l2o.improve.{problem}"))
 
 
 def improve(
@@ -65,17 +58,13 @@ def improve(
     ``report(cost, routes)`` is called for better solutions as they are found, at most 20 times a second, from any of
     the ``threads``, one at a time; so is ``stop``.
     """
-    return _search(instance.problem).improve(
-        instance,
-        routes,
-        deadline=deadline,
-        seed=seed,
-        threads=threads,
-        report=report,
-        stop=stop,
-        iterations=iterations,
-        newcomers=newcomers,
-    )
+    search = _search(instance.problem)
+    if instance.n <= search.TINY:
+        iterations = search.ENOUGH if iterations is None else min(search.ENOUGH, iterations)
+    clock = Clock(deadline, stop, iterations)
+    if instance.n <= search.FIXED or clock.over():
+        return routes
+    return search.improve(Task(instance, routes, clock, seed, threads, report, newcomers))
 
 
 def regretting() -> list[str]:

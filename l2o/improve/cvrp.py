@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
 
 import numpy as np
 
-from l2o.improve import Newcomers, Report, kernels_cvrp, random
+from l2o.improve import improve as local_search
+from l2o.improve import kernels_cvrp, random
 from l2o.improve.metric import metric
 from l2o.improve.neighbours import nearest
-from l2o.improve.run import Clock, Found, arrived, in_threads
+from l2o.improve.run import Found, Task
 from l2o.problems.instance import Instance, Ints, Routes
 
 NEIGHBOURS = 64
@@ -21,43 +21,28 @@ WARM = 0.3
 """In place of ``HOT`` for the short searches that complete a solution that is good already."""
 SLACK = 1e-10
 """Relative; loads are sums and may be off by a rounding error."""
-TINY, TINY_RUINS = 9, 2_000
-"""Up to so many customers, so many ruins are enough to end the search."""
+FIXED, TINY, ENOUGH = 2, 10, 2_000
+"""See :class:`l2o.improve.Search`; iterations are ruins."""
 _CHUNK = 500
 """Ruins between two looks at the clock: about 10 ms."""
 _COOLINGS = 40
 """Temperatures of a completion."""
 
 
-def improve(
-    instance: Instance,
-    routes: Routes,
-    *,
-    deadline: float,
-    seed: int,
-    threads: int = 1,
-    report: Report | None = None,
-    stop: Callable[[], bool] | None = None,
-    iterations: int | None = None,
-    newcomers: Newcomers | None = None,
-) -> Routes:
+def improve(task: Task) -> Routes:
     """See :func:`l2o.improve.improve`; ``routes`` hold customers without the depot, any number of vehicles."""
+    instance, clock = task.instance, task.clock
     assert instance.demand is not None and instance.capacity is not None
     n, demand, capacity = instance.n, np.array(instance.demand), instance.capacity * (1 + SLACK)
-    if n - 1 <= TINY:
-        iterations = min(TINY_RUINS, TINY_RUINS if iterations is None else iterations)
-    clock = Clock(deadline, stop, iterations)
-    if n <= 2 or clock.over():
-        return routes
     near = nearest(instance, NEIGHBOURS, clock.over)
     if near is None:
-        return routes
+        return task.routes
     distances = metric(instance)
-    given = [list(route) for route in routes if route]
-    mean_leg = _cost(instance, routes) / (n - 1 + len(given))
+    given = [list(route) for route in task.routes if route]
+    mean_leg = _cost(instance, task.routes) / (n - 1 + len(given))
 
     def run(thread: int, found: Found) -> None:
-        search = kernels_cvrp.search(distances, near, demand, capacity, given, random.state(seed, thread))
+        search = kernels_cvrp.search(distances, near, demand, capacity, given, random.state(task.seed, thread))
 
         def best() -> Routes:
             return tuple(tuple(route) for route in kernels_cvrp.best(search))
@@ -66,13 +51,13 @@ def improve(
         while (chunk := clock.chunk(ruins, _CHUNK)) > 0:
             kernels_cvrp.ruins(search, chunk, mean_leg * HOT * (COLD / HOT) ** clock.progress(ruins))
             ruins += chunk
-            for routes in arrived(newcomers):
+            for routes in task.arrived():
                 if _cost(instance, routes) < kernels_cvrp.best_cost(search):
                     other = [list(route) for route in routes if route]
                     search = kernels_cvrp.search(distances, near, demand, capacity, other, search.rng)
             found(kernels_cvrp.best_cost(search), best)
 
-    return in_threads(run, threads, routes, lambda routes: _cost(instance, routes), report, n)
+    return task.best_of(run, task.threads, lambda routes: _cost(instance, routes))
 
 
 def complete(instance: Instance, paths: Ints, routes: Routes, *, seed: int, iterations: int) -> Routes:
@@ -127,4 +112,4 @@ def warm_up() -> None:
         demand=np.append(0.0, np.ones(7)),
         capacity=3.0,
     )
-    improve(example, ((1, 2, 3), (4, 5, 6), (7,)), deadline=float("inf"), seed=0)
+    local_search(example, ((1, 2, 3), (4, 5, 6), (7,)), deadline=math.inf, seed=0)

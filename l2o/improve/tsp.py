@@ -12,11 +12,12 @@ from operator import itemgetter
 import numpy as np
 
 from l2o.heuristics import greedy_edge
-from l2o.improve import Newcomers, Report, kernels_tail, kernels_tsp, random
+from l2o.improve import improve as local_search
+from l2o.improve import kernels_tail, kernels_tsp, random
 from l2o.improve.neighbours import nearest
 from l2o.improve.population import Population, evolve, parents
 from l2o.improve.regions import Region, adopt, partition
-from l2o.improve.run import Clock, Found, arrived, in_threads
+from l2o.improve.run import Clock, Found, Task
 from l2o.improve.space import Space, space
 from l2o.problems.instance import Floats, Instance, Ints, Routes
 
@@ -27,8 +28,8 @@ HEAT = 1.0
 """Temperature at the start, in units of what it costs to go to a near neighbour; it falls to 0 along a line."""
 KICKS_PER_NODE = 10
 """A search that will make fewer kicks than this starts colder in proportion: it has no time to cool down."""
-TINY, TINY_KICKS = 12, 1_000
-"""Up to so many nodes, so many kicks are enough to end the search."""
+FIXED, TINY, ENOUGH = 3, 12, 1_000
+"""See :class:`l2o.improve.Search`; iterations are kicks."""
 LEAST, MOST = 12, 200
 """Tours of a population."""
 MAKING = 1 / 6
@@ -46,29 +47,13 @@ Told = Callable[[float, Callable[[], Ints]], None]
 """Is told what the best tour so far costs, and how to get it."""
 
 
-def improve(
-    instance: Instance,
-    routes: Routes,
-    *,
-    deadline: float,
-    seed: int,
-    threads: int = 1,
-    report: Report | None = None,
-    stop: Callable[[], bool] | None = None,
-    iterations: int | None = None,
-    newcomers: Newcomers | None = None,
-) -> Routes:
+def improve(task: Task) -> Routes:
     """See :func:`l2o.improve.improve`; ``routes`` is one tour of all nodes. The instance must be symmetric."""
-    n = instance.n
-    if n <= TINY:
-        iterations = min(TINY_KICKS, TINY_KICKS if iterations is None else iterations)
-    clock = Clock(deadline, stop, iterations)
-    if n <= 3 or clock.over():
-        return routes
+    instance, clock, seed, threads = task.instance, task.clock, task.seed, task.threads
     where = space(instance, NEIGHBOURS, clock.over)
     if where is None:
-        return routes
-    tour = np.array(routes[0], np.int64)
+        return task.routes
+    tour = np.array(task.routes[0], np.int64)
 
     def cost(routes: Routes) -> float:
         return length(instance, np.array(routes[0]))
@@ -77,20 +62,20 @@ def improve(
         def told(claimed: float, best: Callable[[], Ints]) -> None:
             found(claimed, lambda: (tuple(best().tolist()),))
 
-        if iterations is not None:
+        if clock.iterations is not None:
             chained(where, tour, clock, seed, thread, told)
             return
 
         def others() -> Iterator[Ints]:
-            return (np.array(routes[0], np.int64) for routes in arrived(newcomers))
+            return (np.array(routes[0], np.int64) for routes in task.arrived())
 
         with ThreadPoolExecutor(threads) as pool:
-            if n <= WHOLE or instance.coords is None:
+            if instance.n <= WHOLE or instance.coords is None:
                 anytime(where, tour, clock, seed, pool, threads, told, others)
             else:
                 by_regions(instance, where, tour, clock, seed, pool, threads, told, others)
 
-    return in_threads(run, 1 if iterations is None else threads, routes, cost, report, n)
+    return task.best_of(run, 1 if clock.iterations is None else threads, cost)
 
 
 def length(instance: Instance, tour: Ints) -> float:
@@ -255,7 +240,7 @@ def complete(instance: Instance, paths: Ints, routes: Routes, *, seed: int, iter
     matrix[paths[:, 0], paths[:, 1]] = matrix[paths[:, 1], paths[:, 0]] = 0.0
     np.fill_diagonal(matrix, 0.0)
     held = Instance.of_matrix(instance.name, instance.problem, matrix)
-    return improve(held, routes, deadline=math.inf, seed=seed, iterations=iterations)
+    return local_search(held, routes, deadline=math.inf, seed=seed, iterations=iterations)
 
 
 def regrets(instance: Instance, plan: Routes, constructions: Ints) -> Floats:

@@ -10,8 +10,7 @@ from queue import SimpleQueue
 import numpy as np
 import pytest
 
-from l2o.bound import Bound
-from l2o.bound.mtsp import bounds
+from l2o.bound import Bound, bounds
 from l2o.improve import improve
 from l2o.improve.mtsp import as_tour
 from l2o.problems import rules
