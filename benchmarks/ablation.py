@@ -63,7 +63,7 @@ WALKS: dict[str, tuple[str, ...]] = {
 ARMS = {"tsp": JOINS, "cvrp": JOINS, "tsp_reinforce": WALKS}
 """By recipe: what each arm sets."""
 SHORT = {"tsp_reinforce": ("data.decisions=1024",)}
-"""By recipe: what runs of a few minutes have in common. Walks learn in larger steps from larger batches: too few."""
+"""By recipe: what all arms set. In a few minutes there is no time for many steps of large batches."""
 
 
 def run(recipe: str, arm: str, seed: int, minutes: float, folder: str) -> None:
@@ -72,7 +72,8 @@ def run(recipe: str, arm: str, seed: int, minutes: float, folder: str) -> None:
     Learner.clock = staticmethod(time.process_time)
     LEARNERS["reinforce"] = OBJECTIVES.get(arm, Reinforce)
     # Too large for all but the last: measuring takes as long as some of these runs.
-    settings = [*SHORT.get(recipe, ()), *ARMS[recipe][arm], f"seed={seed}", f"budget.minutes={minutes}", "validation.every=1000000.0"]
+    common = [*SHORT.get(recipe, ()), f"seed={seed}", f"budget.minutes={minutes}", "validation.every=1000000.0"]
+    settings = [*common, *ARMS[recipe][arm]]
     loaded = recipes.load(ROOT / "recipes" / f"{recipe}.toml", settings)
     train(loaded, Path(folder), resume=(Path(folder) / "last.ckpt").exists(), threads=1, quiet=True)
 
