@@ -110,9 +110,7 @@ def solve(
     ] = None,
     bound: Annotated[
         bool,
-        typer.Option(
-            "--bound/--no-bound", help="Look for a lower bound too, with --time-limit or the default of it. Tours only."
-        ),
+        typer.Option("--bound/--no-bound", help="Look for a lower bound too, with --time-limit or the default of it."),
     ] = True,
     seed: Annotated[
         int,
