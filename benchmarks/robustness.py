@@ -1,8 +1,8 @@
 """How do policies trained on uniform maps of 50 nodes do on other maps? The arms of ``symmetry.py``, once trained.
 
-``python benchmarks/robustness.py [--minutes 4] [--seeds 3] [--side-by-side 2] [--arm NAME]... [--maps NAME]...`` trains
-what ``symmetry.py`` has not left yet, each arm with the learning rate that was best there, and prints a table in
-Markdown: greedy gaps in percent, the median over the seeds.
+``python benchmarks/robustness.py [--problem tsp] [--minutes 4] [--seeds 3] [--side-by-side 2] [--arm NAME]...
+[--maps NAME]...`` trains what ``symmetry.py`` has not left yet, each arm with the learning rate that was best there,
+and prints a table in Markdown: greedy gaps in percent, the median over the seeds.
 """
 
 from __future__ import annotations
@@ -24,16 +24,19 @@ from l2o.problems.base import Graph, Problem
 from l2o.problems.instance import Unsupported
 
 RATES = {
-    "walks, invariant": 2e-3,
-    "walks, raw coordinates": 4e-3,
-    "walks, raw, turned maps": 1e-3,
-    "walks, EGNN encoded once": 2e-3,
-    "walks, attention model": 5e-4,
-    "joins, invariant": 4e-3,
-    "joins, raw coordinates": 4e-3,
-    "joins, raw, turned maps": 4e-3,
+    "tsp": {
+        "walks, invariant": 2e-3,
+        "walks, raw coordinates": 4e-3,
+        "walks, raw, turned maps": 1e-3,
+        "walks, EGNN encoded once": 2e-3,
+        "walks, attention model": 5e-4,
+        "joins, invariant": 4e-3,
+        "joins, raw coordinates": 4e-3,
+        "joins, raw, turned maps": 4e-3,
+    },
+    "cvrp": {"joins, invariant": 2e-3, "joins, raw coordinates": 4e-3},
 }
-"""Found by ``symmetry.py --minutes 4`` for tours, see ``docs/symmetry.md``."""
+"""Found by ``symmetry.py --minutes 4`` for each problem, see ``docs/symmetry.md``."""
 ANGLE = math.radians(30)
 TURN = torch.tensor([[math.cos(ANGLE), math.sin(ANGLE)], [-math.sin(ANGLE), math.cos(ANGLE)]], dtype=torch.float64)
 
@@ -81,6 +84,7 @@ MAPS = (
 def main() -> None:
     """Measure and print, one row for each kind of map."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--problem", choices=list(RATES), default="tsp")
     parser.add_argument("--minutes", type=float, default=4)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--side-by-side", type=int, default=2)
@@ -88,10 +92,14 @@ def main() -> None:
     names = [maps.name for maps in MAPS]
     parser.add_argument("--maps", action="append", choices=names, metavar="NAME", help="the same, of rows")
     options = parser.parse_args()
-    problem, arms, seeds = problems.find("tsp"), options.arm or list(ARMS), range(options.seeds)
+    problem, rates, seeds = problems.find(options.problem), RATES[options.problem], range(options.seeds)
+    arms = options.arm or list(rates)
+    if unknown := [arm for arm in arms if arm not in rates]:
+        parser.error(f"no rate is known of {unknown[0]!r} for {problem.name}; there are {', '.join(rates)}")
 
     def trained(arm: str, seed: int) -> Any:
-        return checkpoint.load(str(launch("tsp", arm, RATES[arm], seed, options.minutes, measured=False))).policy
+        run = launch(problem.name, arm, rates[arm], seed, options.minutes, measured=False)
+        return checkpoint.load(str(run)).policy
 
     with ThreadPoolExecutor(options.side_by_side) as pool:
         training = {arm: [pool.submit(trained, arm, seed) for seed in seeds] for arm in arms}
