@@ -37,8 +37,9 @@ def lkh(
         rows = "\n".join(" ".join(map(str, row)) for row in _whole(instance).tolist())
         edges = f"EDGE_WEIGHT_TYPE : EXPLICIT\nEDGE_WEIGHT_FORMAT : FULL_MATRIX\nEDGE_WEIGHT_SECTION\n{rows}\n"
     left = max(0.05, begun + time_limit - MARGIN - time.monotonic())
+    kind = "TSP" if instance.symmetric else "ATSP"
     parameters = f"RUNS = 1\nSEED = {seed + 1}\nTIME_LIMIT = {left:.2f}\nPROBLEM_FILE = :stdin:\n"
-    tour = _elkai.solve_problem(parameters, f"TYPE : TSP\nDIMENSION : {n}\n{edges}")
+    tour = _elkai.solve_problem(parameters, f"TYPE : {kind}\nDIMENSION : {n}\n{edges}")
     routes = (tuple(int(node) - 1 for node in tour),)
     return Solution(routes, length(instance, routes), "LKH", time.monotonic() - begun)
 

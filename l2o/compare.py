@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from l2o import problems
 from l2o.fresh import Answer, Task, attempt, attempt_afresh
+from l2o.problems import rules
 from l2o.problems.instance import Infeasible, Instance
 from l2o.selection import random_instances
 from l2o.solvers import NAMES
@@ -134,12 +135,15 @@ def compare(
 
 
 def rehearse(solvers: Sequence[str], instances: Sequence[Instance], model: str | None) -> None:
-    """Run our own solvers once on a tiny instance of each problem, in this process.
+    """Run our own solvers once on a tiny instance of each problem, or the smallest there is, in this process.
 
     What is compiled once on a machine, or read from disk for the first time, then burdens no measurement.
     """
     for problem in sorted({instance.problem for instance in instances}):
-        (tiny,) = random_instances(problem, "uniform", 8, 1, seed=0)
+        if problem in problems.names():
+            (tiny,) = random_instances(problem, "uniform", 8, 1, seed=0)
+        else:
+            tiny = min((one for one in instances if one.problem == problem), key=lambda one: one.n)
         for solver in solvers:
             if solver in NAMES:
                 attempt(Task(tiny, solver, model, 0.3, 0, 1, time.monotonic()))
@@ -149,7 +153,7 @@ def judged(instance: Instance, solver: str, answer: Answer) -> Row:
     """The row for ``answer``, its cost by the problem's arithmetic and by its independent check, which must agree."""
     status, cost, reason = SKIPPED if answer.skipped else FAILED, None, answer.reason
     if answer.solution is not None:
-        problem, routes = problems.find(instance.problem), answer.solution.routes
+        problem, routes = rules.find(instance.problem), answer.solution.routes
         try:
             cost = problem.check(instance, routes)
             if math.isclose(cost, problem.cost(instance, routes), rel_tol=TIE, abs_tol=TIE):

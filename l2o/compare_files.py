@@ -20,7 +20,7 @@ from l2o.problems.instance import InvalidInstance
 from l2o.progress import amount
 from l2o.selection import Filters, select
 from l2o.solvers import LEARNED, NAMES, find
-from l2o.weights import default
+from l2o.weights import names
 
 MOST_LINES = 100
 """Up to so many instances are printed one by one."""
@@ -66,8 +66,9 @@ def compare_files(sources: Sequence[str], filters: Filters, request: Request, de
     if set(solvers) & set(LEARNED):
         from l2o.checkpoint import load
 
-        for name in {request.model or default(instance.problem) for instance in instances}:
-            load(name)
+        for name in {request.model or instance.problem for instance in instances}:
+            if name == request.model or name in names():
+                load(name)
     count = len(instances) * len(solvers)
     rows: list[Row] = []
 

@@ -34,7 +34,7 @@ def read(path: str | os.PathLike[str], *, rounding: str | None = None, vehicles:
             f"found rounding {rounding!r}, expected one of {', '.join(ROUNDINGS)}; choose one of them"
         )
     file = None if str(path) == "-" else Path(path)
-    name = re.sub(r"\.(tsp|vrp|csv|txt|npy)$", "", file.name.removesuffix(".gz")) if file else "stdin"
+    name = re.sub(r"\.(a?tsp|vrp|csv|txt|npy)$", "", file.name.removesuffix(".gz")) if file else "stdin"
     row = find_row(file) if file else None
     if rounding is None and row is not None:
         rounding = row.rounding

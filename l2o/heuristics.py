@@ -25,10 +25,12 @@ TOLERANCE = 1e-10
 
 
 def quick(instance: Instance) -> tuple[Routes, str]:
-    """A good solution in little time, and what made it: greedy edge for tours, shared out where there is a fleet, and
-    savings for routes."""
+    """A good solution in little time, and what made it: greedy edge for tours, nearest neighbour where directions
+    matter, greedy edge shared out where there is a fleet, and savings for routes."""
     if instance.vehicles is not None:
         return shared_out(instance), "greedy edge, shared out"
+    if instance.demand is None and not instance.symmetric:
+        return nearest_neighbour(instance), "nearest neighbour"
     if instance.demand is None:
         return greedy_edge(instance), "greedy edge"
     return savings(instance), "savings"
@@ -144,6 +146,8 @@ def greedy_edge(instance: Instance) -> Routes:
     """
     if instance.has_depot:
         raise Unsupported(f"{instance.name}: greedy edge builds tours, not routes; use savings")
+    if not instance.symmetric:
+        raise Unsupported(f"{instance.name}: greedy edge knows no directions; use nearest_neighbour")
     from l2o.improve.kernels_greedy import follow, take
 
     n = instance.n
@@ -190,6 +194,8 @@ def random_insertion(instance: Instance, seed: int = 0) -> Routes:
         raise Unsupported(
             f"{instance.name}: random insertion builds tours, not routes; use nearest_neighbour or savings"
         )
+    if not instance.symmetric:
+        raise Unsupported(f"{instance.name}: random insertion knows no directions; use nearest_neighbour")
     from l2o.improve.kernels_insertion import insert
     from l2o.improve.metric import metric
 

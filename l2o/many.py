@@ -21,9 +21,10 @@ from l2o.exits import INTERRUPTED, SOLVED
 from l2o.fresh import THREAD_SETTINGS
 from l2o.improve import compiled, warm_up
 from l2o.interrupt import Interrupt
-from l2o.problems.instance import Infeasible, Instance, InvalidInstance
+from l2o.problems.instance import Infeasible, Instance, InvalidInstance, Routes
 from l2o.selection import Filters, select
-from l2o.weights import Weights, default, find
+from l2o.weights import Weights
+from l2o.weights import chosen as weights_for
 
 ENGINES = ("processes", "ray")
 
@@ -51,7 +52,7 @@ class Batch:
     """Instances of one problem and one size, and how to solve them."""
 
     instances: tuple[Instance, ...]
-    weights: Weights
+    weights: Weights | None
     time_limit: float
     samples: int
     improve: bool
@@ -145,8 +146,8 @@ def batches(instances: Sequence[Instance], request: Request) -> Iterator[Batch]:
     for instance in instances:
         groups.setdefault((instance.problem, instance.n), []).append(instance)
     for (problem, _), group in sorted(groups.items(), key=lambda item: -item[0][1]):
-        weights = find(request.model or default(problem))
-        if weights.problem != problem:
+        weights = weights_for(request.model, problem, needed=request.samples > 0 or not request.improve)
+        if weights is not None and weights.problem != problem:
             raise InvalidInstance(
                 f"found model {weights.name!r} for {weights.problem} and an instance of {problem}; leave out --model"
             )
@@ -156,12 +157,15 @@ def batches(instances: Sequence[Instance], request: Request) -> Iterator[Batch]:
 
 
 def solved(batch: Batch) -> list[dict[str, Any]]:
-    """The lines of one batch: the policy builds all at once, then each has its time of search."""
-    from l2o.constructions import construct_batch
+    """The lines of one batch: the policy, if there is one, builds all at once, then each has its time of search."""
     from l2o.solve import solve
 
     lines: list[dict[str, Any]] = []
-    built = construct_batch(batch.weights.load(), batch.instances, samples=batch.samples, seed=batch.seed)
+    built: list[Routes] = [()] * len(batch.instances)
+    if batch.weights is not None:
+        from l2o.constructions import construct_batch
+
+        built = construct_batch(batch.weights.load(), batch.instances, samples=batch.samples, seed=batch.seed)
     for instance, routes in zip(batch.instances, built, strict=True):
         try:
             solution = solve(
@@ -176,7 +180,8 @@ def solved(batch: Batch) -> list[dict[str, Any]]:
                 threads=1,
             )
             solution = replace(solution, solver=solution.solver.replace("initial solution", "policy"))
-            lines.append(report.document(instance, solution, batch.weights.name, batch.seed))
+            model = "" if batch.weights is None else batch.weights.name
+            lines.append(report.document(instance, solution, model, batch.seed))
         except Infeasible as error:
             lines.append({"instance": instance.name, "problem": instance.problem, "n": instance.n, "error": str(error)})
     return lines

@@ -74,7 +74,8 @@ def ortools(
             f"OR-Tools' matrix of {instance.n:,} x {instance.n:,} distances takes {needed / 1e9:.0f} GB, "
             f"at most {MEMORY / 1e9:.0f} GB are allowed"
         )
-    if instance.n <= (1 if instance.has_depot else 3):  # the only solution, which the library does not always accept
+    # The only solution there is, which the library does not always accept.
+    if instance.n <= (1 if instance.has_depot else 3 if instance.symmetric else 2):
         routes: Routes = () if instance.has_depot else (tuple(range(instance.n)),)
         return Solution(routes, cost(instance, routes), "OR-Tools", time.monotonic() - started)
 

@@ -16,6 +16,7 @@ import numpy as np
 from l2o import problems
 from l2o.files import read
 from l2o.instance_sets import read_set
+from l2o.problems import rules
 from l2o.problems.instance import Infeasible, Instance, InvalidInstance
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 RANDOM = re.compile(r"(?:(?P<problem>\w+)/)?(?P<distribution>\w+):(?P<n>\d+)x(?P<count>\d+)")
 """``uniform:100x10`` is ten random instances of 100 nodes, ``cvrp/uniform:100x10`` ten of 100 customers."""
 
-SUFFIXES = (".tsp", ".vrp", ".tsp.gz", ".vrp.gz")
+SUFFIXES = (".tsp", ".atsp", ".vrp", ".tsp.gz", ".atsp.gz", ".vrp.gz")
 """Files that a folder without an index is searched for."""
 MANY = (".txt", ".jsonl", ".txt.gz", ".jsonl.gz")
 """Files that hold one instance per line."""
@@ -154,7 +155,7 @@ def _files(folder: Path, filters: Filters) -> list[Path]:
                 path
                 for path, row in rows
                 if path.is_relative_to(folder)
-                and _problem(row) in ([filters.problem] if filters.problem else problems.names())
+                and _problem(row) in ([filters.problem] if filters.problem else rules.names())
                 and filters.set in (None, row.get("set"))
             ]
     if filters.set is not None:

@@ -15,7 +15,8 @@ from l2o.files import read, read_solution
 from l2o.interrupt import Interrupt
 from l2o.problems.instance import Infeasible, Instance, InvalidInstance
 from l2o.progress import watcher
-from l2o.weights import Weights, default, find, names
+from l2o.weights import Weights
+from l2o.weights import chosen as weights_for
 
 
 @dataclass(frozen=True)
@@ -95,10 +96,8 @@ def solve_file(file: str, paths: Sequence[Path], request: Request, *, started: f
 def chosen(request: Request, instance: Instance) -> Weights | None:
     """Those asked for, or those that ship for the instance's problem; None if there are none and search will do."""
     asked = request.starts is not None or request.samples > 0 or not request.improve
-    if request.model is None and instance.problem not in names() and not asked:
-        return None
-    weights = find(request.model or default(instance.problem), device=request.device)
-    if weights.problem != instance.problem:
+    weights = weights_for(request.model, instance.problem, needed=asked, device=request.device)
+    if weights is not None and weights.problem != instance.problem:
         raise InvalidInstance(
             f"{instance.source}: found model {weights.name!r} for {weights.problem}, expected one for "
             f"{instance.problem}; leave out --model, or solve the file by itself"

@@ -50,7 +50,7 @@ def policy(
 
     solution = solve(
         instance,
-        _weights(instance, model),
+        _weights(instance, model, needed=True),
         time_limit=time_limit,
         samples=samples,
         improve=False,
@@ -72,12 +72,13 @@ def l2o(
     started: float | None = None,
     model: str | None = None,
 ) -> Solution:
-    """What ``l2o solve`` does by default. ``model`` is a name or a path; None: the weights shipped for the problem."""
+    """What ``l2o solve`` does by default. ``model`` is a name or a path; None: the weights shipped for the problem, or
+    search alone where none do."""
     from l2o.solve import solve
 
     return solve(
         instance,
-        _weights(instance, model),
+        _weights(instance, model, needed=False),
         time_limit=time_limit,
         seed=seed,
         threads=threads,
@@ -85,11 +86,14 @@ def l2o(
     )
 
 
-def _weights(instance: Instance, model: str | None) -> Weights:
-    from l2o.weights import default, find
+def _weights(instance: Instance, model: str | None, *, needed: bool) -> Weights | None:
+    from l2o.weights import InvalidCheckpoint, chosen
 
-    weights = find(model or default(instance.problem))
-    if weights.problem != instance.problem:
+    try:
+        weights = chosen(model, instance.problem, needed=needed)
+    except InvalidCheckpoint as error:
+        raise Unsupported(str(error)) from None
+    if weights is not None and weights.problem != instance.problem:
         raise Unsupported(f"model {weights.name!r} is for {weights.problem}, the instance a {instance.problem}")
     return weights
 

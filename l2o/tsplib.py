@@ -17,7 +17,7 @@ from l2o.problems.distance import METRICS, Floats, default_rounding, dimension
 from l2o.problems.instance import Infeasible, Instance, Ints, Unsupported
 from l2o.sections import HEADER, Sections, is_number, shown
 
-PROBLEMS = {"TSP": "tsp", "CVRP": "cvrp", "MTSP": "mtsp"}
+PROBLEMS = {"TSP": "tsp", "ATSP": "atsp", "CVRP": "cvrp", "MTSP": "mtsp"}
 """``TYPE`` in a file -> name of the module in ``problems/``."""
 
 MATRIX_FORMATS = {
@@ -37,12 +37,12 @@ MATRIX_FORMATS = {
 _COMMON_SECTIONS = {"NODE_COORD_SECTION", "EDGE_WEIGHT_SECTION", "DISPLAY_DATA_SECTION"}
 _OWN_KEYWORDS = {
     "tsp": set[str](),
+    "atsp": set[str](),
     "cvrp": {"CAPACITY", "VEHICLES", "DEMAND_SECTION", "DEPOT_SECTION"},
     "mtsp": {"VEHICLES", "DEPOT_SECTION"},
 }
 
 _UNSOLVED = {
-    "ATSP": "costs that depend on the direction",
     "SOP": "precedence constraints",
     "HCP": "Hamiltonian cycles of a graph",
     "DISTANCE": "route-length limits",
@@ -69,8 +69,11 @@ def interpret(file: Sections, *, name: str = "", rounding: str | None = None) ->
     _refuse_unsolved(file, problem)
     n = _count(file)
     metric = _choice(file, "EDGE_WEIGHT_TYPE", METRICS)
+    if problem == "atsp" and metric != "EXPLICIT":
+        line = file.required("EDGE_WEIGHT_TYPE").line
+        raise file.error(line, f"EDGE_WEIGHT_TYPE: {metric} of an ATSP", "EXPLICIT", "say TYPE : TSP")
     ids, coords = _coordinates(file, metric, n)
-    matrix = _matrix(file, n) if metric == "EXPLICIT" else None
+    matrix = _matrix(file, n, directed=problem == "atsp") if metric == "EXPLICIT" else None
     demand, capacity, vehicles, order = None, None, None, np.arange(n)
     if problem == "cvrp":
         demand = _demand(file, ids)
@@ -84,7 +87,7 @@ def interpret(file: Sections, *, name: str = "", rounding: str | None = None) ->
         order = np.concatenate([[depot], np.delete(order, depot)])
     title = " ".join(file.header["NAME"].value.split()) if "NAME" in file.header else ""
     return Instance(
-        name=re.sub(r"\.(tsp|vrp)$", "", title or name),
+        name=re.sub(r"\.(a?tsp|vrp)$", "", title or name),
         problem=problem,
         metric=metric,
         rounding=rounding if rounding is not None else default_rounding(metric),
@@ -187,8 +190,8 @@ def _says_three_dimensions(file: Sections) -> bool:
     return "NODE_COORD_TYPE" in file.header and file.header["NODE_COORD_TYPE"].value.upper() == "THREED_COORDS"
 
 
-def _matrix(file: Sections, n: int) -> Floats:
-    """Costs ``[n, n]``, symmetric, with a zero diagonal whatever filler the file has there."""
+def _matrix(file: Sections, n: int, *, directed: bool) -> Floats:
+    """Costs ``[n, n]``, symmetric unless ``directed``, with a zero diagonal whatever filler the file has there."""
     section = "EDGE_WEIGHT_SECTION"
     form = _choice(file, "EDGE_WEIGHT_FORMAT", MATRIX_FORMATS)
     triangle = MATRIX_FORMATS[form]
@@ -207,10 +210,11 @@ def _matrix(file: Sections, n: int) -> Floats:
         matrix[inside if side == "lower" else inside.T] = numbers
         matrix += matrix.T
     np.fill_diagonal(matrix, 0.0)
-    if len(odd := np.argwhere(matrix != matrix.T)):
+    if not directed and len(odd := np.argwhere(matrix != matrix.T)):
         (i, j), line = odd[0], file.line_of(section, int(odd[0, 1] * n + odd[0, 0]))
         found = f"cost {matrix[i, j]:g} from {i + 1} to {j + 1} but {matrix[j, i]:g} back"
-        advice = "costs that depend on the direction are not solved yet"
+        tour = _problem(file) == "tsp"
+        advice = "say TYPE : ATSP" if tour else "costs that depend on the direction are solved for tours alone"
         raise file.error(line, found, "a symmetric matrix", advice, Unsupported)
     return matrix
 

@@ -54,6 +54,17 @@ def default(problem: str) -> str:
     return problem
 
 
+def chosen(model: str | None, problem: str, *, needed: bool = False, device: str = "cpu") -> Weights | None:
+    """Those called ``model``; without a name, those that ship for ``problem``; None where none do and none are needed.
+
+    Raises:
+        InvalidCheckpoint: there are none, or their recipe cannot be read.
+    """
+    if model is None and problem not in names() and not needed:
+        return None
+    return find(model or default(problem), device=device)
+
+
 def folder(name_or_path: str) -> Path:
     """Of a shipped name, or a folder that ``l2o train`` wrote.
 

@@ -91,7 +91,7 @@ class Instance:
         What is known of the best tour is not known of these routes. Raises :class:`InvalidInstance` for other problems
         and for an impossible number.
         """
-        if self.demand is not None:
+        if self.problem not in ("tsp", "mtsp"):
             raise InvalidInstance(
                 f"{self.name}: found {vehicles} vehicles for a {self.problem}, expected a tsp or mtsp; leave them out"
             )
@@ -115,6 +115,11 @@ class Instance:
         if self.rounding in ("nearest", "ceil", "floor", "next"):
             return True
         return self.matrix is not None and self.rounding == "none" and bool((self.matrix == np.rint(self.matrix)).all())
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether the way back always costs what the way there does."""
+        return self.matrix is None or bool((self.matrix == self.matrix.T).all())
 
     @property
     def has_depot(self) -> bool:

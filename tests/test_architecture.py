@@ -58,7 +58,7 @@ def test_nobody_above_asks_which_problem_it_is(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Compare):
             constants = [n.value for n in ast.walk(node) if isinstance(n, ast.Constant)]
-            assert not {"tsp", "cvrp", "mtsp"} & set(map(str, constants)), f"{path.name}:{node.lineno}"
+            assert not {"tsp", "atsp", "cvrp", "mtsp"} & set(map(str, constants)), f"{path.name}:{node.lineno}"
 
 
 @pytest.mark.parametrize("arguments", [["-c", "import l2o"], ["-m", "l2o", "--help"]], ids=["import", "help"])

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from l2o.bound import Bound, bounds, known, tsp
+from l2o.bound import Bound, atsp, bounds, known, tsp
 from l2o.bound.branch import below, violated
 from l2o.bound.exact import shortest
 from l2o.files import read
@@ -118,6 +118,61 @@ def test_branch_and_cut_agrees_with_dynamic_programming(seed: int) -> None:
         *before, last = below(12, edges, lengths, cost, seconds=20, over=lambda: False)
         assert (last.bound, last.complete) == (least, True)
         assert all(verdict.bound <= least for verdict in before)
+
+
+def directed(n: int, seed: int, *, whole: bool = True) -> Instance:
+    rng = np.random.default_rng(seed)
+    costs = rng.integers(1, 100, (n, n)).astype(float) if whole else rng.random((n, n))
+    np.fill_diagonal(costs, 0.0)
+    return Instance.of_matrix("directed", "atsp", costs)
+
+
+@given(n=st.integers(2, 7), seed=st.integers(0, 10**6), whole=st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_directed_bounds_against_enumeration(n: int, seed: int, whole: bool) -> None:
+    instance = directed(n, seed, whole=whole)
+    tours = np.array([(0, *rest) for rest in itertools.permutations(range(1, n))])
+    least = float(instance.distance(tours, np.roll(tours, -1, axis=1)).sum(axis=1).min())
+    assert shortest(instance) == pytest.approx(least)
+    nodes = np.arange(n)
+    costs = instance.distance(nodes[:, None], nodes)
+    rng = np.random.default_rng(seed)
+    sets = [rng.choice(n, rng.integers(1, n), replace=False).tolist() for _ in range(3)]
+    for scale in (1024.0, 1e6):
+        # Whatever the prices are, nothing is below.
+        made_up = atsp.Prices(rng.normal(20, 20, n), rng.normal(20, 20, n), sets, rng.normal(0, 9, 3).tolist())
+        total, spare = atsp.priced(costs, made_up, scale)
+        assert total / scale <= least + 1e-9
+        # A tour takes at least what each of its arcs is dearer by.
+        for tour in tours[:50]:
+            length = float(instance.distance(tour, np.roll(tour, -1)).sum())
+            assert (total + spare[tour, np.roll(tour, -1)].max()) / scale <= length + 1e-9
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_directed_branch_and_cut_agrees_with_dynamic_programming(seed: int) -> None:
+    instance = directed(12, seed)
+    arcs = np.array(list(itertools.permutations(range(12), 2)))
+    lengths = instance.distance(arcs[:, 0], arcs[:, 1]).astype(np.int64)
+    least = int(shortest(instance))
+    for cost in (least, least + 25):
+        *before, last = below(12, arcs, lengths, cost, seconds=20, over=lambda: False, directed=True)
+        assert (last.bound, last.complete) == (least, True)
+        assert all(verdict.bound <= least for verdict in before)
+
+
+def test_directed_optima_are_proven_and_never_exceeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    instance = read(DATA / "br17.atsp")
+    for upper in (39.0, 60.0):
+        values = [bound.value for bound in found(instance, upper)]
+        assert values == sorted(values) and values[-1] <= 39
+    assert found(instance, 39.0)[-1].value == 39
+    # Without the exact search, too.
+    small = directed(12, 0)
+    least = shortest(small)
+    monkeypatch.setattr(atsp, "LARGEST", 3)
+    values = [bound.value for bound in found(small, least)]
+    assert len(values) > 1 and values == sorted(values) and values[-1] == least
 
 
 def test_branch_and_cut_can_be_ended() -> None:

@@ -196,6 +196,17 @@ def test_routes_in_a_summary_and_in_a_file(tmp_path: Path, weights: Path) -> Non
     assert "policy, greedy" in result.stderr and "\x1b" not in result.stderr
 
 
+def test_costs_that_depend_on_the_direction(tmp_path: Path) -> None:
+    file, tour = DATA / "br17.atsp", tmp_path / "br17.tour"
+    (document,) = documents(l2o("solve", file, "--time-limit", 60, "--json", "-q", "-o", tour, timeout=200))
+    assert (document["problem"], document["cost"], document["bound"], document["model"]) == ("atsp", 39, 39, None)
+    again = l2o("solve", file, "--initial", tour, "--iterations", 0, "--json", "-q")
+    assert documents(again)[0]["cost"] == 39
+    refused(l2o("solve", file, "--samples", 1), 2, "no weights ship for problem 'atsp'", "--model")
+    refused(l2o("solve", file, "--vehicles", 2), 2, "br17", "2 vehicles for a atsp")
+    refused(l2o("train", ROOT / "recipes" / "tsp.toml", "--set", "problem=atsp", "-o", tmp_path / "run"), 2, "'atsp'")
+
+
 def test_a_fleet_on_every_command(tmp_path: Path, weights: Path) -> None:
     file, routes_file, rows_file = tmp_path / "berlin.vrp", tmp_path / "out.sol", tmp_path / "rows.json"
     file.write_text(BERLIN.read_text().replace("TYPE: TSP", "TYPE: MTSP\nVEHICLES: 3"))

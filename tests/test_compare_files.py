@@ -76,6 +76,16 @@ def test_an_index_with_filters_in_one_process(tmp_path: Path) -> None:
     assert "eil51" not in done.stdout and "gr17" not in done.stdout
 
 
+def test_without_weights_search_goes_on_and_the_policy_is_skipped(tmp_path: Path) -> None:
+    rows = tmp_path / "rows.csv"
+    words = ["--solvers", "l2o,policy,ortools", "--in-process", "--time-limit", "2", "--quiet", "-o", str(rows)]
+    assert run(DATA / "br17.atsp", *words).returncode == 0
+    with rows.open(newline="") as stream:
+        found = {row["solver"]: row for row in csv.DictReader(stream)}
+    assert found["l2o"]["cost"] == found["ortools"]["cost"] == "39.0"
+    assert found["policy"]["status"] == "skipped" and "no weights ship" in found["policy"]["reason"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from l2o import heuristics, problems, reference
+from l2o import heuristics, reference
 from l2o.files import read, read_solution
 from l2o.improve import warm_up
+from l2o.problems import rules
 from l2o.problems.instance import Instance, Unsupported
 from l2o.reference import EXACT, LOAD, TooLarge, ortools, search, vehicles, whole_distances, whole_loads
 from l2o.solutions import length
@@ -40,6 +41,10 @@ def customers(n: int, seed: int, whole: bool = True) -> Instance:
     )
 
 
+def one_way(n: int, seed: int) -> Instance:
+    return Instance.of_matrix("one way", "atsp", np.random.default_rng(seed).random((n, n)))
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _loaded() -> None:
     """Loading the library, or compiled code, must not use up the short time limits below."""
@@ -49,15 +54,15 @@ def _loaded() -> None:
 
 def optimum(instance: Instance) -> float:
     """By enumeration: all tours, or all orders of the customers with all ways to cut them into routes."""
-    rules = problems.find(instance.problem)
+    cost = rules.find(instance.problem).cost
     if instance.vehicles is not None:
         return min(
-            rules.cost(instance, tuple(order[i:j] for i, j in itertools.pairwise([0, *cuts, instance.n - 1])))
+            cost(instance, tuple(order[i:j] for i, j in itertools.pairwise([0, *cuts, instance.n - 1])))
             for order in itertools.permutations(range(1, instance.n))
             for cuts in itertools.combinations_with_replacement(range(instance.n), instance.vehicles - 1)
         )
     if instance.demand is None:
-        return min(rules.cost(instance, ((0, *order),)) for order in itertools.permutations(range(1, instance.n)))
+        return min(cost(instance, ((0, *order),)) for order in itertools.permutations(range(1, instance.n)))
     assert instance.capacity is not None
     away = instance.distance(np.arange(instance.n)[:, None], np.arange(instance.n)[None]).tolist()
     best = math.inf
@@ -68,8 +73,8 @@ def optimum(instance: Instance) -> float:
             for j in range(i):
                 route = (0, *order[j:i], 0)
                 if sum(instance.demand[list(route)]) <= instance.capacity + 1e-9:
-                    cost = sum(away[a][b] for a, b in itertools.pairwise(route))
-                    least[i] = min(least[i], least[j] + cost)
+                    length = sum(away[a][b] for a, b in itertools.pairwise(route))
+                    least[i] = min(least[i], least[j] + length)
         best = min(best, least[-1])
     return best
 
@@ -82,6 +87,8 @@ def optimum(instance: Instance) -> float:
         cities(8, 2, "tenths", 10.0),
         cities(7, 3, "none", 1e-6),
         cities(7, 4, "none", 1e6),
+        one_way(3, 0),
+        one_way(7, 1),
         customers(5, 0),
         customers(6, 1),
         customers(6, 2, whole=False),
@@ -92,14 +99,14 @@ def optimum(instance: Instance) -> float:
 )
 def test_ortools_finds_the_optimum_of_what_can_be_enumerated(instance: Instance) -> None:
     solution = ortools(instance, time_limit=0.5)
-    assert problems.find(instance.problem).check(instance, solution.routes) == pytest.approx(solution.cost, rel=1e-12)
+    assert rules.find(instance.problem).check(instance, solution.routes) == pytest.approx(solution.cost, rel=1e-12)
     assert solution.cost == pytest.approx(optimum(instance), rel=1e-9)
 
 
 def test_ortools_solves_berlin52() -> None:
     instance = read(DATA / "berlin52.tsp")
     solution = ortools(instance, time_limit=5.0)
-    assert problems.find("tsp").check(instance, solution.routes) == solution.cost == 7542
+    assert rules.find("tsp").check(instance, solution.routes) == solution.cost == 7542
     seconds, costs = zip(*solution.trace, strict=True)
     assert list(costs) == sorted(costs, reverse=True) and costs[-1] == 7542
     assert list(seconds) == sorted(seconds) and seconds[-1] <= 5.0
@@ -194,15 +201,16 @@ def test_ortools_stops_when_asked() -> None:
 
 @pytest.mark.parametrize("name", REFERENCES)
 @pytest.mark.parametrize(
-    "instance", [cities(30, 0), customers(30, 0), cities(30, 0).shared(4)], ids=lambda i: i.problem
+    "instance", [cities(30, 0), customers(30, 0), cities(30, 0).shared(4), one_way(30, 0)], ids=lambda i: i.problem
 )
 def test_every_reference_answers_feasibly_or_says_that_it_does_not_apply(name: str, instance: Instance) -> None:
-    if (name == "savings" and instance.demand is None) or (name == "insertion" and instance.has_depot):
-        with pytest.raises(Unsupported, match="builds"):
+    tours = instance.symmetric and not instance.has_depot
+    if (name == "savings" and instance.demand is None) or (name == "insertion" and not tours):
+        with pytest.raises(Unsupported, match=r"builds|knows no directions"):
             getattr(reference, name)(instance, time_limit=1.0)
         return
     solution = getattr(reference, name)(instance, time_limit=1.0, seed=3)
-    assert problems.find(instance.problem).check(instance, solution.routes) == pytest.approx(solution.cost, rel=1e-12)
+    assert rules.find(instance.problem).check(instance, solution.routes) == pytest.approx(solution.cost, rel=1e-12)
 
 
 def test_ortools_tells_the_longest_route_and_begins_with_what_ours_begins_with() -> None:
@@ -210,7 +218,7 @@ def test_ortools_tells_the_longest_route_and_begins_with_what_ours_begins_with()
     solution = ortools(instance, time_limit=1.0)
     first, _ = heuristics.quick(instance)
     costs = [cost for _, cost in solution.trace]
-    assert costs[0] == pytest.approx(problems.find("mtsp").cost(instance, first), rel=1e-6)
+    assert costs[0] == pytest.approx(rules.find("mtsp").cost(instance, first), rel=1e-6)
     assert costs == sorted(costs, reverse=True) and costs[-1] < 0.95 * costs[0]
     assert costs[-1] == pytest.approx(solution.cost, rel=1e-6)
     alone = Instance("alone", "mtsp", "EUC_2D", "none", np.array([1]), coords=np.zeros((1, 2)), vehicles=1)

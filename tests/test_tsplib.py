@@ -243,6 +243,7 @@ MALFORMED = [
     (SQUARE, swap("DIMENSION : 4", "DIMENSION : four"), 3, "a whole number from 1"),
     (SQUARE, swap("DIMENSION : 4", "DIMENSION : 4\nDIMENSION : 4"), 4, "DIMENSION again, expected it once (line 3)"),
     (SQUARE, swap("EDGE_WEIGHT_TYPE : EUC_2D\n", ""), None, "found no EDGE_WEIGHT_TYPE"),
+    (SQUARE, swap("TYPE : TSP", "TYPE : ATSP"), 4, "EUC_2D of an ATSP, expected EXPLICIT; say TYPE : TSP"),
     (SQUARE, swap("EUC_2D", "EUC_4D"), 4, "EDGE_WEIGHT_TYPE: 'EUC_4D', expected one of EUC_2D"),
     (SQUARE, swap("EUC_2D", "XRAY1"), 4, "expected one of EUC_2D"),
     (SQUARE, swap("EUC_2D", "EUC_3D"), 9, "12 numbers in NODE_COORD_SECTION, expected 16, 4 rows of 4 (node x y z)"),
@@ -304,13 +305,12 @@ def test_malformed(text: str, change: Callable[[str], str], line: int | None, wo
 
 
 UNSOLVED = [
-    (SQUARE, swap("TYPE : TSP", "TYPE : ATSP"), "file:2: found TYPE: ATSP"),
     (SQUARE, swap("TYPE : TSP", "TYPE : HCP"), "file:2: found TYPE: HCP"),
     (SQUARE, swap("TYPE : TSP", "TYPE : SOP"), "file:2: found TYPE: SOP"),
     (
         SQUARE,
         swap("TYPE : TSP", "TYPE : TOUR"),
-        "file:2: found TYPE: TOUR, expected one of TSP, CVRP, MTSP; other types are not solved yet",
+        "file:2: found TYPE: TOUR, expected one of TSP, ATSP, CVRP, MTSP; other types are not solved yet",
     ),
     (SQUARE, swap("TYPE : TSP", "TYPE : VRPTW"), "file:2: found TYPE: VRPTW"),
     (SQUARE, swap("EOF", "FIXED_EDGES_SECTION\n1 2\n-1"), "file:10: found FIXED_EDGES_SECTION"),
@@ -328,7 +328,7 @@ UNSOLVED = [
     (DELIVERY, swap("EOF", "BACKHAUL_SECTION\n2 -1"), "found BACKHAUL_SECTION"),
     (DELIVERY, swap("EOF", "PICKUP_AND_DELIVERY_SECTION\n2 -1"), "found PICKUP_AND_DELIVERY_SECTION"),
     (DELIVERY, swap("DEPOT_SECTION\n1\n", "DEPOT_SECTION\n1\n2\n"), "DEPOT_SECTION with 2 depots, expected one"),
-    (COSTS, swap("7 9 0", "7 8 0"), "file:8: found cost 9 from 2 to 3 but 8 back, expected a symmetric matrix"),
+    (COSTS, swap("7 9 0", "7 8 0"), "cost 9 from 2 to 3 but 8 back, expected a symmetric matrix; say TYPE : ATSP"),
 ]
 
 
@@ -338,6 +338,13 @@ def test_what_is_not_solved_is_refused_by_its_name(text: str, change: Callable[[
         parse(change(text))
     assert words in str(raised.value)
     assert str(raised.value).count("\n") == 0
+
+
+def test_directed_costs_are_kept_as_they_are() -> None:
+    text = COSTS.replace("7 9 0", "7 8 0")
+    directed = parse(text.replace("TYPE : TSP", "TYPE : ATSP"))
+    assert directed.problem == "atsp" and not directed.symmetric
+    assert directed.distance(np.array([1, 2]), np.array([2, 1])).tolist() == [9, 8]
 
 
 def test_a_customer_that_fits_into_no_vehicle_is_infeasible() -> None:

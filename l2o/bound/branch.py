@@ -34,13 +34,15 @@ class Verdict:
 
 
 def below(
-    n: int, edges: Ints, lengths: Ints, cost: int, *, seconds: float, over: Callable[[], bool]
+    n: int, edges: Ints, lengths: Ints, cost: int, *, seconds: float, over: Callable[[], bool], directed: bool = False
 ) -> Iterator[Verdict]:
     """What a search among ``edges [m, 2]`` for tours that cost less than ``cost`` finds within ``seconds``.
 
-    ``lengths [m]`` and ``cost`` are whole. Ends without a verdict if it is ``over`` before.
+    Edges that are ``directed`` lead from the first of their nodes to the second. ``lengths [m]`` and ``cost`` are
+    whole. Ends without a verdict if it is ``over`` before.
     """
-    task = {"n": n, "edges": edges.tolist(), "lengths": lengths.tolist(), "cost": cost, "seconds": seconds}
+    graph = {"n": n, "edges": edges.tolist(), "lengths": lengths.tolist(), "directed": directed}
+    task = graph | {"cost": cost, "seconds": seconds}
     for found in apart(__name__, task, over):
         yield Verdict(**found)
 
@@ -48,11 +50,14 @@ def below(
 def run(task: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The other end."""
     deadline = time.monotonic() + task["seconds"]
-    for verdict in search(task["n"], np.array(task["edges"]), np.array(task["lengths"]), task["cost"], deadline):
+    edges, lengths = np.array(task["edges"]).reshape(-1, 2), np.array(task["lengths"])
+    for verdict in search(task["n"], edges, lengths, task["cost"], deadline, directed=task["directed"]):
         yield asdict(verdict)
 
 
-def search(n: int, edges: Ints, lengths: Ints, cost: int, deadline: float) -> Iterator[Verdict]:
+def search(
+    n: int, edges: Ints, lengths: Ints, cost: int, deadline: float, *, directed: bool = False
+) -> Iterator[Verdict]:
     """See :func:`below`."""
     from scipy.optimize import Bounds, LinearConstraint, linprog, milp
     from scipy.sparse import coo_array, vstack
@@ -60,13 +65,16 @@ def search(n: int, edges: Ints, lengths: Ints, cost: int, deadline: float) -> It
     cuts: list[Any] = []
     bound = -math.inf
     whole = False
+    # Two edges at each node; where they have a direction, one that leaves it and one that arrives.
+    places, each = (2 * n, 1.0) if directed else (n, 2.0)
     while (left := deadline - time.monotonic()) > 0:
         m = len(edges)
-        pairs = coo_array((np.ones(2 * m), (edges.T.ravel(), np.tile(np.arange(m), 2))), shape=(n, m))
+        ends = np.concatenate([edges[:, 0], edges[:, 1] + (n if directed else 0)])
+        pairs = coo_array((np.ones(2 * m), (ends, np.tile(np.arange(m), 2))), shape=(places, m))
         crossing = [coo_array((inside[edges[:, 0]] != inside[edges[:, 1]])[None].astype(float)) for inside in cuts]
         rows = vstack([pairs, *crossing]).tocsr()
-        least = np.full(n + len(cuts), 2.0)
-        most = np.concatenate([np.full(n, 2.0), np.full(len(cuts), np.inf)])
+        least = np.concatenate([np.full(places, each), np.full(len(cuts), 2.0)])
+        most = np.concatenate([np.full(places, each), np.full(len(cuts), np.inf)])
         if whole:
             below_cost = LinearConstraint(lengths[None].astype(float), -np.inf, cost - 1)
             found = milp(
@@ -80,10 +88,10 @@ def search(n: int, edges: Ints, lengths: Ints, cost: int, deadline: float) -> It
         else:
             found = linprog(
                 lengths.astype(float),
-                A_ub=-rows[n:] if cuts else None,
-                b_ub=-least[n:] if cuts else None,
-                A_eq=rows[:n],
-                b_eq=least[:n],
+                A_ub=-rows[places:] if cuts else None,
+                b_ub=-least[places:] if cuts else None,
+                A_eq=rows[:places],
+                b_eq=least[:places],
                 bounds=(0, 1),
                 method="highs",
                 options={"time_limit": left},

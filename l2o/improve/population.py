@@ -27,7 +27,7 @@ def parents(
     paths = chains(space.held, n)
 
     def one(number: int) -> tuple[float, Ints] | None:
-        start = scattered(paths, np.random.default_rng((seed, number)))
+        start = scattered(paths, np.random.default_rng((seed, number)), turning=space.turning)
         search = kernels_tsp.search(space.metric, space.near, start, random.state(seed, number), space.held)
         while not kernels_tsp.descend(search, _WORK):
             if over():

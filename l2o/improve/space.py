@@ -24,6 +24,8 @@ class Space(NamedTuple):
     """``[n, k]`` nearest neighbours, nearest first."""
     held: Ints
     """``[n, 2]`` neighbours that a node must keep, or -1; or :data:`NONE`."""
+    turning: bool = True
+    """Whether paths that are held may be gone through either way."""
 
 
 @njit
@@ -67,8 +69,8 @@ def chains(held: Ints, n: int) -> list[list[int]]:
     return paths
 
 
-def scattered(paths: list[list[int]], rng: np.random.Generator) -> Ints:
-    """``[n]`` a random tour that has all ``paths``, in a random order, each turned or not."""
-    turned = rng.random(len(paths)) < 0.5
+def scattered(paths: list[list[int]], rng: np.random.Generator, *, turning: bool = True) -> Ints:
+    """``[n]`` a random tour that has all ``paths``, in a random order, each turned or not where they may be."""
+    turned = rng.random(len(paths)) < 0.5 * turning
     order = rng.permutation(len(paths))
     return np.array([node for i in order for node in (paths[i][::-1] if turned[i] else paths[i])], np.int64)

@@ -49,25 +49,38 @@ Told = Callable[[float, Callable[[], Ints]], None]
 
 def improve(task: Task) -> Routes:
     """See :func:`l2o.improve.improve`; ``routes`` is one tour of all nodes. The instance must be symmetric."""
-    instance, clock, seed, threads = task.instance, task.clock, task.seed, task.threads
-    where = space(instance, NEIGHBOURS, clock.over)
+    where = space(task.instance, NEIGHBOURS, task.clock.over)
     if where is None:
         return task.routes
-    tour = np.array(task.routes[0], np.int64)
+    return searched(task, where, read, lambda tour: (tuple(tour.tolist()),))
+
+
+def read(routes: Routes) -> Ints:
+    """The tour as an array."""
+    return np.array(routes[0], np.int64)
+
+
+def searched(
+    task: Task, where: Space, read: Callable[[Routes], Ints], write: Callable[[Ints], Routes], less: float = 0.0
+) -> Routes:
+    """The best found in ``where``, whose tours ``read`` makes of the task's solutions, and ``write`` these of those;
+    there they cost by so much ``less``."""
+    instance, clock, seed, threads = task.instance, task.clock, task.seed, task.threads
+    tour = read(task.routes)
 
     def cost(routes: Routes) -> float:
         return length(instance, np.array(routes[0]))
 
     def run(thread: int, found: Found) -> None:
         def told(claimed: float, best: Callable[[], Ints]) -> None:
-            found(claimed, lambda: (tuple(best().tolist()),))
+            found(claimed + less, lambda: write(best()))
 
         if clock.iterations is not None:
             chained(where, tour, clock, seed, thread, told)
             return
 
         def others() -> Iterator[Ints]:
-            return (np.array(routes[0], np.int64) for routes in task.arrived())
+            return map(read, task.arrived())
 
         with ThreadPoolExecutor(threads) as pool:
             if instance.n <= WHOLE or instance.coords is None:
