@@ -204,7 +204,8 @@ def test_costs_that_depend_on_the_direction(tmp_path: Path) -> None:
     assert documents(again)[0]["cost"] == 39
     refused(l2o("solve", file, "--samples", 1), 2, "no weights ship for problem 'atsp'", "--model")
     refused(l2o("solve", file, "--vehicles", 2), 2, "br17", "2 vehicles for a atsp")
-    refused(l2o("train", ROOT / "recipes" / "tsp.toml", "--set", "problem=atsp", "-o", tmp_path / "run"), 2, "'atsp'")
+    recipe = Path(__file__).parents[1] / "recipes" / "tsp.toml"
+    refused(l2o("train", recipe, "--set", "problem=atsp", "-o", tmp_path / "run"), 2, "'atsp'")
 
 
 def test_a_fleet_on_every_command(tmp_path: Path, weights: Path) -> None:

@@ -30,7 +30,7 @@ def benchmark_rows() -> list[dict[str, str]]:
         return [row for row in csv.DictReader(stream) if not row["path"].startswith("neural")]
 
 
-SOLVED = [row for row in benchmark_rows() if row["problem"] in ("TSP", "CVRP")]
+SOLVED = [row for row in benchmark_rows() if row["problem"] in ("TSP", "ATSP", "CVRP")]
 NOT_SOLVED = [row for row in benchmark_rows() if row not in SOLVED]
 needs_benchmarks = pytest.mark.skipif(BENCHMARKS is None, reason="set L2O_DATA to the folder of benchmark files")
 SEVERAL_DEPOTS = "tsplib-vrp/gil262.vrp"
