@@ -167,6 +167,8 @@ def _one_tree(t: Trees) -> int:
 def ascend(t: Trees, state: Floats, upper: int, steps: int, patience: int) -> bool:
     """``steps`` of subgradient ascent towards ``upper``; True if the 1-tree is a tour or no step is left to take.
 
+    Where the graph has no tour, its 1-trees become as dear as one likes: ``upper`` is enough.
+
     ``state`` holds the best value, the length of steps in units of Polyak's, and the steps since the best.
     """
     n = len(t.price)
@@ -188,7 +190,7 @@ def ascend(t: Trees, state: Floats, upper: int, steps: int, patience: int) -> bo
         norm = 0
         for i in range(n):
             norm += (t.degree[i] - 2) ** 2
-        if norm == 0 or state[1] < 1e-3:
+        if norm == 0 or state[1] < 1e-3 or value >= upper:
             return True
         step = state[1] * max(float(upper - value), 1.0) / norm
         for i in range(n):
