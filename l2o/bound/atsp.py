@@ -85,14 +85,18 @@ def priced(costs: Floats, prices: Prices, scale: float) -> tuple[int, Ints]:
         row[nodes] = 1.0
     out, into = np.rint(np.array(prices.leaving) * scale), np.rint(np.array(prices.arriving) * scale)
     across = np.maximum(np.rint(np.array(prices.crossing) * scale), 0.0)
-    either = across @ inside
     # Whole numbers below 2^53 throughout: nothing is rounded.
-    crossed = either[:, None] + either - 2.0 * (inside.T * across) @ inside
-    reduced = (np.floor(costs * scale) - out[:, None] - into - crossed).astype(np.int64)
+    reduced = (np.floor(costs * scale) - out[:, None] - into - crossed(inside, across)).astype(np.int64)
     np.fill_diagonal(reduced, 2**60)
     # Every node is left once, by no cheaper arc than its cheapest.
     least = reduced.min(axis=1)
     return int(out.sum() + into.sum() + 2.0 * across.sum()) + int(least.sum()), reduced - least[:, None]
+
+
+def crossed(inside: Floats, worth: Floats) -> Floats:
+    """What the borders that each arc ``[n, n]`` crosses are worth in all; ``inside [sets, n]`` is 0 or 1."""
+    either = worth @ inside
+    return np.asarray(either[:, None] + either - 2.0 * (inside.T * worth) @ inside)
 
 
 def prove(task: Task, arcs: Ints, upper: float, bound: float) -> None:
@@ -143,9 +147,7 @@ def run(task: dict[str, Any]) -> Iterator[dict[str, Any]]:
         leaving, arriving = found.eqlin.marginals[:n], found.eqlin.marginals[n:]
         worth = -found.ineqlin.marginals if cuts else np.zeros(0)
         inside = np.array(cuts, float).reshape(len(cuts), n)
-        either = worth @ inside
-        crossed = either[:, None] + either - 2.0 * (inside.T * worth) @ inside
-        reduced = costs - leaving[:, None] - arriving - crossed
+        reduced = costs - leaving[:, None] - arriving - crossed(inside, worth)
         cheaper = (reduced < -1e-6) & ~wanted
         if cheaper.any():
             last = min(int(cheaper.sum()), ADDED * n) - 1
