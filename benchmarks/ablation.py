@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import blinds
 from objectives import OBJECTIVES
 
 from l2o import recipe as recipes
@@ -48,6 +49,7 @@ JOINS: dict[str, tuple[str, ...]] = {
     "100 nodes only": ("data.sizes=[100]",),
     "uniform only": ("data.uniform=1.0",),
     "no averaging": ("optimizer.average=0.0",),
+    **dict.fromkeys(blinds.ENDS, ()),
 }
 WALKS: dict[str, tuple[str, ...]] = {
     "recipe": (),
@@ -59,6 +61,7 @@ WALKS: dict[str, tuple[str, ...]] = {
     "100 nodes only": ("data.sizes=[100]",),
     "uniform only": ("data.uniform=1.0",),
     **dict.fromkeys(OBJECTIVES, ()),
+    **dict.fromkeys(blinds.PATCHES, ()),
 }
 ARMS = {"tsp": JOINS, "cvrp": JOINS, "tsp_reinforce": WALKS}
 """By recipe: what each arm sets."""
@@ -71,6 +74,7 @@ def run(recipe: str, arm: str, seed: int, minutes: float, folder: str) -> None:
     # What else runs on the machine takes nothing from one arm that it leaves to another.
     Learner.clock = staticmethod(time.process_time)
     LEARNERS["reinforce"] = OBJECTIVES.get(arm, Reinforce)
+    blinds.put_on(arm)
     # Too large for all but the last: measuring takes as long as some of these runs.
     common = [*SHORT.get(recipe, ()), f"seed={seed}", f"budget.minutes={minutes}", "validation.every=1000000.0"]
     settings = [*common, *ARMS[recipe][arm]]
