@@ -218,7 +218,7 @@ def solve_many(
 
     Run it again after a kill or Ctrl-C, and it goes on where it was.
     """
-    from l2o.machine import cores
+    from l2o.cores import cores
     from l2o.many import ENGINES, Request, solve_many
 
     if engine not in ENGINES:
@@ -420,7 +420,7 @@ def reproduce(
     """
     from pathlib import Path
 
-    from l2o.machine import cores
+    from l2o.cores import cores
     from l2o.reproduce import TASKS
     from l2o.reproduce import reproduce as run
 

@@ -9,19 +9,9 @@ from importlib import metadata
 from pathlib import Path
 
 from l2o import __version__
+from l2o.cores import cores
 
 LIBRARIES = ("torch", "ortools", "numba", "numpy", "scipy")
-
-
-def cores() -> int:
-    """How many may be used."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def usual_threads() -> int:
-    """How many threads to use where nobody says: one for each core, or what ``OMP_NUM_THREADS`` says."""
-    told = os.environ.get("OMP_NUM_THREADS", "")
-    return int(told) if told.isdigit() and int(told) > 0 else cores()
 
 
 def hardware() -> str:

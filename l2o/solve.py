@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from l2o.bound import Bound, bounds, known
 from l2o.clock import Clock, attend
+from l2o.cores import usual_threads
 from l2o.heuristics import nearest_neighbour, quick
 from l2o.improve import compiled, warm_up
 from l2o.improve import improve as local_search
-from l2o.machine import usual_threads
 from l2o.problems import rules
 from l2o.problems.instance import Instance, Routes, Solution
 from l2o.progress import Watcher
