@@ -1,37 +1,78 @@
-"""numba's decorator, with the machine code kept in the user's cache. Importing this loads numba."""
+"""Compiled functions: by numba, when first called, unless machine code was kept that needs no numba to be loaded."""
 
 from __future__ import annotations
 
+import functools
 import sys
+import threading
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, TypeVar, cast
 
+from l2o import native
 from l2o.jit_cache import folder
-
-_BLAS = "scipy.linalg.cython_blas"
-# Its arraymath loads this to see whether it is there, which takes a tenth of a second, and again where it is wanted.
-_STAND_IN = _BLAS not in sys.modules
-if _STAND_IN:
-    sys.modules[_BLAS] = ModuleType(_BLAS)
-import numba  # noqa: E402
-import numba.np.arraymath  # noqa: E402
-
-if _STAND_IN:
-    del sys.modules[_BLAS]
-
-_FOLDER = folder()
-if _FOLDER is not None:
-    vars(numba.config)["CACHE_DIR"] = str(_FOLDER)
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
-
 # Without numba's runtime arrays are not reference-counted, which halves the time of small functions that are handed
 # many of them.
-_OPTIONS: dict[str, Any] = {"cache": _FOLDER is not None, "nogil": True, "_nrt": False}
+_OPTIONS: dict[str, Any] = {"nogil": True, "_nrt": False}
+_BLAS = "scipy.linalg.cython_blas"
+
+_lock = threading.RLock()
+used: dict[str, Kernel] = {}
+"""Kernels that numba had to compile, or to load, because Python called them."""
+
+
+class Kernel:
+    """A function that runs as machine code."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        """``function`` can neither make arrays nor slice them."""
+        functools.update_wrapper(self, function)
+        self._function, self._dispatcher = function, None
+        self.name = f"{function.__module__}.{function.__qualname__}"
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Run it while other threads run."""
+        if self.name not in used:
+            try:
+                return native.run(self.name, arguments)
+            except native.Unfit:
+                used[self.name] = self
+        return self.dispatcher(*arguments)
+
+    @property
+    def dispatcher(self) -> Any:
+        """What numba makes of it."""
+        # Threads of a search call it at once, and each would compile its own.
+        with _lock:
+            if self._dispatcher is None:
+                self._dispatcher = _numba().njit(cache=folder() is not None, **_OPTIONS)(self._function)
+        return self._dispatcher
+
+    @property
+    def _numba_type_(self) -> Any:
+        return _numba().typeof(self.dispatcher)
+
+
+@functools.cache
+def _numba() -> Any:
+    # Its arraymath loads this to see whether it is there, which takes a tenth of a second, and again where it is
+    # wanted.
+    stand_in = _BLAS not in sys.modules
+    if stand_in:
+        sys.modules[_BLAS] = ModuleType(_BLAS)
+    import numba
+    import numba.np.arraymath
+
+    if stand_in:
+        del sys.modules[_BLAS]
+    if (kept := folder()) is not None:
+        vars(numba.config)["CACHE_DIR"] = str(kept)
+    return numba
 
 
 def njit(function: _Function) -> _Function:
     """Compile ``function`` when it is first called. It can neither make arrays nor slice them."""
-    return cast(_Function, numba.njit(**_OPTIONS)(function))
+    return cast(_Function, Kernel(function))

@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 from functools import cache
-from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 
@@ -27,7 +27,10 @@ def folder() -> Path | None:
     the files whose functions it calls. Where they lie and since when is part of it, as numba compiles anew for another
     installation. ``NUMBA_CACHE_DIR`` overrides the place.
     """
-    digest = hashlib.sha256(f"{version('numba')} {sys.version}".encode())
+    digest = hashlib.sha256(sys.version.encode())
+    if (numba := find_spec("numba")) is not None and numba.origin is not None:
+        # Its version, without what it takes to ask for that.
+        digest.update(Path(numba.origin).with_name("_version.py").read_bytes())
     package = Path(__file__).resolve().parent
     kernels = ("improve/*.py", "bound/*.py", "kernels_*.py", "models/kernels_*.py")
     for source in sorted(path for pattern in kernels for path in package.glob(pattern)):

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable
 from typing import Protocol, cast
 
-from l2o import bound
+from l2o import bound, jit, native
 from l2o.improve.run import Clock, Newcomers, Report, Task
 from l2o.jit_cache import folder
 from l2o.problems import names
@@ -108,6 +108,7 @@ def warm_up(problem: str) -> None:
     _search(problem).warm_up()
     if bound.known(problem):
         bound.warm_up(problem)
+    native.keep(problem, jit.used.values())
     _warm.add(problem)
     if (kept := folder()) is not None:
         (kept / f"{problem}.compiled").touch()
