@@ -12,10 +12,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from l2o import weights
 from l2o.problems.instance import Floats, Instance, Ints, Routes, Solution, Unsupported
 from l2o.solutions import length
-from l2o.solve import solve as construct
 
 MARGIN = 0.15
 """Seconds left to read a solution out and to end the process."""
@@ -60,6 +58,10 @@ def pyvrp_from_policy(
     """The same, begun with what the shipped policy builds, which takes a part of the time."""
 
     def built() -> Routes:
+        # Here, since a rival that does not need it must not pay for it.
+        from l2o import weights
+        from l2o.solve import solve as construct
+
         policy = weights.find(weights.default(instance.problem)).load()
         return construct(instance, policy, improve=False, seed=seed, threads=threads).routes
 
