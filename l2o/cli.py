@@ -340,17 +340,20 @@ def train(
     from l2o import recipe as recipes
     from l2o.train import RESUME
     from l2o.train import train as run
+    from l2o.weights import WEIGHTS
 
     folder = Path(output) if output else Path("runs") / Path(recipe).stem
     loaded = recipes.load(recipe, settings)
     try:
         run(loaded, folder, resume=resume, device=device, processes=processes, threads=threads, quiet=quiet)
     except KeyboardInterrupt:
-        saved = (folder / RESUME).is_file()
-        print(
-            f"state saved in {folder}; continue with --resume" if saved else "stopped before anything was learned",
-            file=sys.stderr,
-        )
+        if (folder / RESUME).is_file():
+            left = f"state saved in {folder}; continue with --resume"
+        elif (folder / WEIGHTS).is_file():
+            left = f"nothing was left to learn; weights in {folder}"
+        else:
+            left = "stopped before anything was learned"
+        print(left, file=sys.stderr)
         raise
     print(f"weights in {folder}; try: l2o solve FILE --model {folder}")
 

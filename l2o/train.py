@@ -7,6 +7,7 @@ import math
 import os
 import shutil
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Sequence
@@ -69,6 +70,37 @@ def train(
         raise InvalidRecipe(f"{folder}: nothing to resume, {RESUME} is missing; train without --resume")
     if not resume and (state.is_file() or (folder / WEIGHTS).is_file()):
         raise InvalidRecipe(f"{folder}: holds a run already; add --resume to continue it or choose another --output")
+
+    def run(resume: bool) -> None:
+        _train(recipe, folder, resume, device, processes, threads, quiet, callbacks)
+
+    try:
+        run(resume)
+    except RuntimeError as error:
+        if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")) or processes > 1:
+            raise
+        # Torch keeps machine code where all its users' runs find it, what a kill has left unfinished as well.
+        kept, own = os.environ.get("TORCHINDUCTOR_CACHE_DIR", "its cache"), tempfile.mkdtemp(prefix="l2o-compiled-")
+        print(
+            f"torch cannot compile the network with what is in {kept}, which may be removed; anew in {own}",
+            file=sys.stderr,
+        )
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = own
+        torch._dynamo.reset()
+        run(state.is_file())
+    return folder
+
+
+def _train(
+    recipe: Recipe,
+    folder: Path,
+    resume: bool,
+    device: str,
+    processes: int,
+    threads: int | None,
+    quiet: bool,
+    callbacks: Sequence[Callback],
+) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     keep_freed_memory()
     if threads is not None:
@@ -101,7 +133,7 @@ def train(
     )
     with interrupt:
         try:
-            trainer.fit(module, datamodule=data, ckpt_path=state if resume else None, weights_only=True)
+            trainer.fit(module, datamodule=data, ckpt_path=folder / RESUME if resume else None, weights_only=True)
         except Exception:
             # Ctrl-C reaches the C++ compiler too, if it is at work; that it then fails is no error of its own.
             if not interrupt():
@@ -110,7 +142,6 @@ def train(
         raise KeyboardInterrupt
     if keeper.measured_at != int(module.averaged.n_averaged):
         trainer.validate(module, datamodule=data, verbose=False)
-    return folder
 
 
 def begin_with(module: Learner, weights: str) -> dict[str, Any]:
@@ -249,6 +280,8 @@ def _compiler() -> bool:
 def silence() -> None:
     """Lightning's hints do not concern this trainer: loading is no bottleneck, tips are advertisements."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    # A thousand lines of C++ where a compiler is interrupted; what it fails at in earnest is raised.
+    logging.getLogger("torch._functorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*`IterableDataset`.*")
     warnings.filterwarnings("ignore", message=".*litlogger.*")

@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from functools import partial
 from pathlib import Path
@@ -20,8 +21,9 @@ import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from safetensors.torch import load_file
+from torch._dynamo.exc import BackendCompilerFailed
 
-from l2o import checkpoint, problems, validation
+from l2o import checkpoint, cli, problems, validation
 from l2o.construct import Construction, construct
 from l2o.data import Batch, draw_batch
 from l2o.models.patch import Patch
@@ -230,6 +232,47 @@ def test_what_fails_because_of_an_interrupt_is_the_interrupt(tmp_path: Path, mon
     monkeypatch.setattr(Reinforce, "training_step", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         train(recipe(), tmp_path / "another", quiet=True)
+
+
+def test_an_interrupt_after_the_last_batch_leaves_weights_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = train(recipe(), tmp_path / "before", quiet=True) / "recipe.toml"
+    monkeypatch.setattr(Reinforce, "on_validation_start", lambda *_: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        cli.train(str(short), output=str(tmp_path / "run"), quiet=True)
+    assert "nothing was left to learn" in capsys.readouterr().err
+    assert checkpoint.load(str(tmp_path / "run")).record["steps"] > 0
+
+
+def fail_to_compile(*_: object) -> None:
+    raise BackendCompilerFailed("inductor", ImportError("file too short"), None)
+
+
+def test_what_torch_cannot_compile_is_compiled_anew_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spoiled = str(tmp_path / "spoiled")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", spoiled)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    plain = train(recipe(), tmp_path / "plain", quiet=True)
+    step = Reinforce.training_step
+
+    def compile_or_fail(self: Reinforce, batch: Batch, index: int) -> torch.Tensor:
+        if index == 2 and os.environ["TORCHINDUCTOR_CACHE_DIR"] == spoiled:
+            fail_to_compile()
+        return step(self, batch, index)
+
+    monkeypatch.setattr(Reinforce, "training_step", compile_or_fail)
+    again = train(recipe(), tmp_path / "again", quiet=True)
+    assert f"in {spoiled}, which may be removed" in capsys.readouterr().err
+    assert Path(os.environ["TORCHINDUCTOR_CACHE_DIR"]).parent == tmp_path
+    for name, tensor in weights(plain).items():
+        assert torch.equal(weights(again)[name], tensor)
+    # Where a new place does not help either, it is an error.
+    monkeypatch.setattr(Reinforce, "training_step", fail_to_compile)
+    with pytest.raises(BackendCompilerFailed):
+        train(recipe(), tmp_path / "never", quiet=True)
 
 
 def test_chunks_and_encoder_do_not_change_the_gradient() -> None:
