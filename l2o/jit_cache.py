@@ -23,16 +23,16 @@ def _user_cache() -> Path:
 def folder() -> Path | None:
     """The folder, made if need be; None where it cannot be written, and then nothing is kept.
 
-    Its name holds a digest of the sources of all kernels: numba notices a change of a kernel's own file, but not of
-    the files whose functions it calls. Where they lie and since when is part of it, as numba compiles anew for another
-    installation. ``NUMBA_CACHE_DIR`` overrides the place.
+    Its name holds a digest of the sources of all kernels, and of what keeps them: numba notices a change of a kernel's
+    own file, but not of the files whose functions it calls. Where they lie and since when is part of it, as numba
+    compiles anew for another installation. ``NUMBA_CACHE_DIR`` overrides the place.
     """
     digest = hashlib.sha256(sys.version.encode())
     if (numba := find_spec("numba")) is not None and numba.origin is not None:
         # Its version, without what it takes to ask for that.
         digest.update(Path(numba.origin).with_name("_version.py").read_bytes())
     package = Path(__file__).resolve().parent
-    kernels = ("improve/*.py", "bound/*.py", "kernels_*.py", "models/kernels_*.py")
+    kernels = ("improve/*.py", "bound/*.py", "kernels_*.py", "models/kernels_*.py", "native*.py")
     for source in sorted(path for pattern in kernels for path in package.glob(pattern)):
         digest.update(f"{source} {source.stat().st_mtime_ns}".encode())
         digest.update(source.read_bytes())

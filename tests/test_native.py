@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(
 KERNELS = '''
 from typing import NamedTuple
 import numpy as np
-from l2o import jit, native
+from l2o import jit
 from l2o.jit import njit
 
 class Pair(NamedTuple):
@@ -93,7 +93,7 @@ def lines(done: subprocess.CompletedProcess[str]) -> list[str]:
     return done.stdout.splitlines()
 
 
-KEEP = 'native.keep("these", jit.used.values())\n'
+KEEP = 'from l2o.native_build import keep; keep("these", jit.used.values())\n'
 EXPECTED = ["27.25 13.75 [7, 7, 7]", "1 0 3 (8, 4)"]
 
 

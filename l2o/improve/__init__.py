@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable
 from typing import Protocol, cast
 
-from l2o import bound, jit, native
+from l2o import bound, jit
 from l2o.improve.run import Clock, Newcomers, Report, Task
 from l2o.jit_cache import folder
 from l2o.problems import names
@@ -105,10 +105,13 @@ def warm_up(problem: str) -> None:
     """Load the search for ``problem``, and bounds, compiling what this machine never did, by runs on few nodes."""
     if problem in _warm:
         return
+    # What builds libraries is of no use to the many processes that find them built.
+    from l2o.native_build import keep
+
     _search(problem).warm_up()
     if bound.known(problem):
         bound.warm_up(problem)
-    native.keep(problem, jit.used.values())
+    keep(problem, jit.used.values())
     _warm.add(problem)
     if (kept := folder()) is not None:
         (kept / f"{problem}.compiled").touch()
