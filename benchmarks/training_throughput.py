@@ -93,8 +93,8 @@ def ours(arm: str, n: int, seconds: float, device: str, threads: int, wide: int)
                 # Asked to stop, training would first validate.
                 os._exit(0)
 
-    # On a GPU, compiling the many shapes of walks takes minutes.
-    compiled = device == "cpu" or arm == "joins, completion"
+    # The attention model's shapes change with every decision. On a GPU compiling those of walks takes minutes too.
+    compiled = arm == "joins, completion" or (device == "cpu" and arm == "walks, REINFORCE")
     settings = ARMS[arm] | {"compile": compiled, "budget": {"minutes": 1e6}, "validation": {"every": 1e6}}
     decisions = wide * settings["data"].get("decisions", Data.decisions)
     settings["data"] = settings["data"] | {"sizes": [n], "uniform": 1.0, "decisions": decisions}

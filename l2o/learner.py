@@ -140,6 +140,10 @@ class Learner(lightning.LightningModule):
                 if p.grad is not None:
                     p.grad.zero_()
 
+    def on_train_batch_start(self, batch: Batch, number: int) -> int | None:
+        """-1, Lightning's sign to leave this batch out and not to validate either, where training is to stop."""
+        return -1 if self.trainer.should_stop else None
+
     def on_train_batch_end(self, outputs: Any, batch: Batch, number: int) -> None:
         """After the one step of a batch; stop when the budget is spent."""
         if self.automatic_optimization:

@@ -187,7 +187,7 @@ class Keeper(Callback):
     def on_train_batch_start(self, trainer: lightning.Trainer, module: Any, *_: Any) -> None:
         """Save the state if it is time, when all of the last batch is done; all processes agree on when.
 
-        On Ctrl-C too, and stop after the batch that begins.
+        On Ctrl-C too, and stop before the batch that begins.
         """
         due = time.monotonic() - self.saved > self.recipe.validation.checkpoint * 60
         due, stop = trainer.strategy.broadcast((due, self.interrupt() and not trainer.should_stop))

@@ -15,7 +15,7 @@ import tempfile
 import time
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import torch
@@ -243,6 +243,31 @@ def test_an_interrupt_after_the_last_batch_leaves_weights_and_says_so(
         cli.train(str(short), output=str(tmp_path / "run"), quiet=True)
     assert "nothing was left to learn" in capsys.readouterr().err
     assert checkpoint.load(str(tmp_path / "run")).record["steps"] > 0
+
+
+def test_an_interrupt_waits_for_the_end_of_the_batch_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = train(recipe(), tmp_path / "whole", quiet=True)
+    done = []
+    step, validate = Reinforce.training_step, Reinforce.validation_step
+
+    def interrupted(self: Reinforce, batch: Batch, index: int) -> torch.Tensor:
+        done.append("batch")
+        if len(done) == 3:
+            signal.raise_signal(signal.SIGINT)
+        return step(self, batch, index)
+
+    def validating(self: Reinforce, *arguments: Any) -> None:
+        done.append("validation")
+        validate(self, *arguments)
+
+    monkeypatch.setattr(Reinforce, "training_step", interrupted)
+    monkeypatch.setattr(Reinforce, "validation_step", validating)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe(), tmp_path / "run", quiet=True)
+    assert done == ["batch"] * 3
+    train(recipe(), tmp_path / "run", resume=True, quiet=True)
+    for name, tensor in weights(whole).items():
+        assert torch.equal(weights(tmp_path / "run")[name], tensor), name
 
 
 def fail_to_compile(*_: object) -> None:
