@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 import tempfile
+import zlib
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,18 +27,18 @@ def folder() -> Path | None:
     own file, but not of the files whose functions it calls. Where they lie and since when is part of it, as numba
     compiles anew for another installation. ``NUMBA_CACHE_DIR`` overrides the place.
     """
-    digest = hashlib.sha256(sys.version.encode())
+    # Not by hashlib: to load it takes longer than all the rest of this.
+    digest = zlib.crc32(sys.version.encode())
     if (numba := find_spec("numba")) is not None and numba.origin is not None:
         # Its version, without what it takes to ask for that.
-        digest.update(Path(numba.origin).with_name("_version.py").read_bytes())
+        digest = zlib.crc32(Path(numba.origin).with_name("_version.py").read_bytes(), digest)
     package = Path(__file__).resolve().parent
     kernels = ("improve/*.py", "bound/*.py", "kernels_*.py", "models/kernels_*.py", "native*.py")
     for source in sorted(path for pattern in kernels for path in package.glob(pattern)):
-        digest.update(f"{source} {source.stat().st_mtime_ns}".encode())
-        digest.update(source.read_bytes())
+        digest = zlib.crc32(f"{source} {source.stat().st_mtime_ns}".encode() + source.read_bytes(), digest)
     try:
         root = Path(os.environ.get("NUMBA_CACHE_DIR") or _user_cache() / "l2o")
-        path = root / digest.hexdigest()[:16]
+        path = root / f"{digest:08x}"
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
             return path

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import hashlib
 import json
 import os
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +76,8 @@ def place() -> Path | None:
         first = Path("/proc/cpuinfo").read_text().partition("\n\n")[0].splitlines()
     except OSError:
         return None
-    what = [line for line in first if line.lower().startswith(_PROCESSOR)]
-    digest = hashlib.sha256("\n".join(what).encode()).hexdigest()
-    return kept / f"native-{digest[:16]}"
+    what = "\n".join(line for line in first if line.lower().startswith(_PROCESSOR))
+    return kept / f"native-{zlib.crc32(what.encode()):08x}"
 
 
 @functools.cache
@@ -91,7 +90,7 @@ def _entries() -> dict[str, list[Entry]]:
             held = json.loads(listed.read_text())
             file = listed.with_name(LIBRARY)
             # To open what is not whole ends the process.
-            if hashlib.sha256(file.read_bytes()).hexdigest() != held["sha256"]:
+            if zlib.crc32(file.read_bytes()) != held["crc32"]:
                 continue
             library = ctypes.CDLL(str(file))
             for symbol, name, types, result in held["kernels"]:

@@ -5,12 +5,12 @@ Where there is no linker, nothing is kept, and numba's own cache has to do.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import shutil
 import subprocess
 import tempfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,8 +65,7 @@ def _build(library: Path, linker: str, kernels: Iterable[Kernel]) -> None:
     file = library / LIBRARY
     command: list[str | Path] = [linker, "-shared", "-fPIC", "-o", file, aborts, *objects, "-lm"]
     subprocess.run(command, capture_output=True, check=True)
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    (library / LIST).write_text(json.dumps({"sha256": digest, "kernels": listed}))
+    (library / LIST).write_text(json.dumps({"crc32": zlib.crc32(file.read_bytes()), "kernels": listed}))
 
 
 @dataclass(frozen=True)

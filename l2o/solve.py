@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +21,15 @@ from l2o.cores import usual_threads
 from l2o.heuristics import nearest_neighbour, quick
 from l2o.improve import compiled, warm_up
 from l2o.improve import improve as local_search
+from l2o.improve.run import pool_of
 from l2o.problems import rules
 from l2o.problems.instance import Instance, Routes, Solution
 from l2o.progress import Watcher
 from l2o.weights import Weights
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from l2o.models.base import Policy
     from l2o.models.fragments import Policy as FragmentsPolicy
     from l2o.problems.rules import Rules
@@ -144,7 +146,7 @@ def solve(
         free = initial is None and (not timed or worth_asking(policy, instance.n, clock, beside=beside))
         if policy is not None and (asked or free or not improve):
             if beside:
-                building = ThreadPoolExecutor(1).submit(build)
+                building = pool_of(1).submit(build)
             else:
                 build()
         if not improve or clock.over():
@@ -153,7 +155,7 @@ def solve(
             best.offer(*quick(instance))
         if reserve:
             certify(reserve / 3)
-        certifying = ThreadPoolExecutor(1).submit(certify) if certified and not reserve else None
+        certifying = pool_of(1).submit(certify) if certified and not reserve else None
         improved_by = f"{best.solver} + local search"
         watcher.phase("local search")
         improved = local_search(

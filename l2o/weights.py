@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -55,14 +53,18 @@ def default(problem: str) -> str:
 
 
 def chosen(model: str | None, problem: str, *, needed: bool = False, device: str = "cpu") -> Weights | None:
-    """Those called ``model``; without a name, those that ship for ``problem``; None where none do and none are needed.
+    """Those called ``model``; without a name, those that ship for ``problem`` and are called like it; None where none
+    do and none are needed.
 
     Raises:
         InvalidCheckpoint: there are none, or their recipe cannot be read.
     """
-    if model is None and problem not in names() and not needed:
+    if model is not None:
+        return find(model, device=device)
+    if problem not in names() and not needed:
         return None
-    return find(model or default(problem), device=device)
+    name = default(problem)
+    return Weights(name, SHIPPED / name, problem, device)
 
 
 def folder(name_or_path: str) -> Path:
@@ -73,6 +75,8 @@ def folder(name_or_path: str) -> Path:
     """
     found = SHIPPED / name_or_path if name_or_path in names() else Path(name_or_path)
     if not (found / WEIGHTS).is_file():
+        import difflib
+
         near = difflib.get_close_matches(name_or_path, names(), n=1)
         hint = f"did you mean {near[0]!r}?" if near else "train some with l2o train"
         raise InvalidCheckpoint(
@@ -88,6 +92,9 @@ def find(name_or_path: str, *, device: str = "cpu") -> Weights:
     Raises:
         InvalidCheckpoint: there are none, or their recipe cannot be read.
     """
+    # Search alone asks which weights there are, and reads nothing.
+    import tomllib
+
     where = folder(name_or_path)
     try:
         problem = tomllib.loads((where / RECIPE).read_text(encoding="utf-8"))["problem"]

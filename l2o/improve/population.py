@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from l2o.improve import kernels_eax, kernels_tsp, random
 from l2o.improve.space import Space, chains, scattered
 from l2o.problems.instance import Floats, Ints
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 CHILDREN = 30
 """Of each pair, at most; the best one counts."""

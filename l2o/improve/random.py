@@ -10,11 +10,21 @@ from numpy.typing import NDArray
 from l2o.jit import njit
 
 State = NDArray[np.uint64]
+_WORD = (1 << 64) - 1
 
 
 def state(seed: int, stream: int = 0) -> State:
     """``[1]`` the state for ``seed``; each ``stream`` is a sequence of its own."""
-    return np.asarray(np.random.SeedSequence((seed, stream)).generate_state(1, np.uint64) | np.uint64(1))
+    # Not by numpy.random: to load it takes longer than the first descent on a small map.
+    return np.array([_mixed(_mixed(seed) ^ stream) | 1], np.uint64)
+
+
+def _mixed(word: int) -> int:
+    """SplitMix64 (G. L. Steele, D. Lea, C. H. Flood, "Fast splittable pseudorandom number generators", 2014)."""
+    word = (word + 0x9E3779B97F4A7C15) & _WORD
+    word = (word ^ word >> 30) * 0xBF58476D1CE4E5B9 & _WORD
+    word = (word ^ word >> 27) * 0x94D049BB133111EB & _WORD
+    return word ^ word >> 31
 
 
 @njit

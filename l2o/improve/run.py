@@ -6,15 +6,25 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
 
 from l2o.problems.instance import Instance, Routes
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 Report = Callable[[float, Routes], None]
 Newcomers = SimpleQueue[Routes]
 Found = Callable[[float, Callable[[], Routes]], None]
+
+
+def pool_of(threads: int) -> ThreadPoolExecutor:
+    """So many threads. To load what they take lasts longer than the first descent on a small map."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    return ThreadPoolExecutor(threads)
 
 
 class Clock:
@@ -117,6 +127,6 @@ class Task:
         if searches == 1:
             search(0)
         else:
-            with ThreadPoolExecutor(searches) as pool:
+            with pool_of(searches) as pool:
                 list(pool.map(search, range(searches)))
         return best

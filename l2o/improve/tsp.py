@@ -6,8 +6,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
 from operator import itemgetter
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,9 +17,12 @@ from l2o.improve import kernels_tail, kernels_tsp, random
 from l2o.improve.neighbours import nearest
 from l2o.improve.population import Population, evolve, parents
 from l2o.improve.regions import Region, adopt, partition
-from l2o.improve.run import Clock, Found, Task
+from l2o.improve.run import Clock, Found, Task, pool_of
 from l2o.improve.space import Space, space
 from l2o.problems.instance import Floats, Instance, Ints, Routes
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 NEIGHBOURS = 10
 MENDING = 8
@@ -82,10 +85,10 @@ def searched(
         def others() -> Iterator[Ints]:
             return map(read, task.arrived())
 
-        with ThreadPoolExecutor(threads) as pool:
-            if instance.n <= WHOLE or instance.coords is None:
-                anytime(where, tour, clock, seed, pool, threads, told, others)
-            else:
+        if instance.n <= WHOLE or instance.coords is None:
+            anytime(where, tour, clock, seed, threads, told, others)
+        else:
+            with pool_of(threads) as pool:
                 by_regions(instance, where, tour, clock, seed, pool, threads, told, others)
 
     return task.best_of(run, 1 if clock.iterations is None else threads, cost)
@@ -101,7 +104,6 @@ def anytime(
     tour: Ints,
     clock: Clock,
     seed: int,
-    pool: Executor,
     threads: int,
     told: Told,
     others: Callable[[], Iterator[Ints]] = lambda: iter(()),
@@ -112,24 +114,25 @@ def anytime(
         return (descended(where, other, clock, told) for other in others())
 
     best = descended(where, tour, clock, told)
-    epoch = 0
-    while not clock.over():
+    with pool_of(threads) as pool:
+        epoch = 0
+        while not clock.over():
+            best = min(best, *invited(), best, key=itemgetter(0))
+            # A second population begins with better tours, as the first one was there so early.
+            kicks, making = (0, MAKING) if epoch == 0 else (len(tour), 3 * MAKING)
+            members = gathered(where, best, clock, making * clock.left(), seed + epoch, kicks, pool, threads, told)
+            if len(members) < LEAST:
+                break
+            population = Population(where, members, seed + epoch, threads)
+            evolve(population, pool, clock.over, told, invited)
+            best = population.best()
+            epoch += 1
+
+        def one(thread: int) -> tuple[float, Ints]:
+            return chained(where, best[1], clock, seed + epoch, thread, told)
+
         best = min(best, *invited(), best, key=itemgetter(0))
-        # A second population begins with better tours, as the first one was there so early.
-        kicks, making = (0, MAKING) if epoch == 0 else (len(tour), 3 * MAKING)
-        members = gathered(where, best, clock, making * clock.left(), seed + epoch, kicks, pool, threads, told)
-        if len(members) < LEAST:
-            break
-        population = Population(where, members, seed + epoch, threads)
-        evolve(population, pool, clock.over, told, invited)
-        best = population.best()
-        epoch += 1
-
-    def one(thread: int) -> tuple[float, Ints]:
-        return chained(where, best[1], clock, seed + epoch, thread, told)
-
-    best = min(best, *invited(), best, key=itemgetter(0))
-    return min(pool.map(one, range(threads)), key=itemgetter(0))
+        return min(pool.map(one, range(threads)), key=itemgetter(0))
 
 
 def gathered(
@@ -230,8 +233,7 @@ def by_regions(
                 if passes == 0:
                     found = descended(inner, begun, own, ignore)
                 else:
-                    with ThreadPoolExecutor(1) as alone:
-                        found = anytime(inner, begun, own, seed + passes, alone, 1, ignore)
+                    found = anytime(inner, begun, own, seed + passes, 1, ignore)
                 return region.changes(found[1])
 
             changes = [made for made in pool.map(better, batch) if made is not None]
@@ -279,7 +281,7 @@ def warm_up() -> None:
     tour = np.arange(24)
     clock = Clock(math.inf, None, 10)
     chained(where, tour, clock, 0, 0, ignore)
-    with ThreadPoolExecutor(1) as pool:
+    with pool_of(1) as pool:
         members = gathered(where, (math.inf, tour), clock, math.inf, 0, 0, pool, 1, ignore)
         evolve(Population(where, members, 0, 1), pool, clock.over, ignore)
     region = Region.cut(np.argsort(greedy_edge(example)[0]), tour)
