@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 RESERVE = 0.15
 """Share of the time that a bound has where it cannot be looked for beside the search."""
+LEAST = 0.01
+"""Seconds that there always are: a local search makes much of a small map in so little, where start-up took all."""
 LOADING, BUILDING = 2.5, 0.004
 """Seconds that it takes to load torch and the weights, and for each node to build a solution, about."""
 TIE = 1e-9
@@ -98,6 +100,8 @@ def solve(
     if time_limit is None:
         # A first start on a machine may take long; who named no limit must not get a worse solution for it.
         time_limit = now - started + default_time_limit(instance.n) if timed else math.inf
+    if timed:
+        time_limit = max(time_limit, now - started + LEAST)
     threads = threads or usual_threads()
     clock = Clock(started, time_limit, stop)
     watcher = watcher or Watcher()

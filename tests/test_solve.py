@@ -146,10 +146,17 @@ def test_an_initial_solution_is_never_made_worse() -> None:
 @pytest.mark.parametrize("make", [cities, customers])
 def test_without_any_time_there_is_a_solution_all_the_same(make: Callable[..., Instance]) -> None:
     instance = make(50)
-    solution = solve(instance, untrained(instance.problem), time_limit=0)
-    assert solution.solver == "nearest neighbour"
     stopped = solve(instance, untrained(instance.problem), stop=lambda: True)
-    assert stopped.routes == solution.routes
+    assert stopped.solver == "nearest neighbour"
+    solution = solve(instance, untrained(instance.problem), time_limit=0, improve=False)
+    assert solution.routes == stopped.routes
+
+
+def test_a_limit_that_start_up_has_used_up_leaves_time_for_a_local_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("l2o.solve.LEAST", 0.5)
+    solution = solve(cities(50), None, time_limit=1, started=time.monotonic() - 9)
+    assert solution.solver == "greedy edge + local search"
+    assert solution.trace[-1][0] > 9
 
 
 def test_time_is_kept_and_a_policy_too_slow_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from random import Random
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,7 +31,7 @@ def parents(
     paths = chains(space.held, n)
 
     def one(number: int) -> tuple[float, Ints] | None:
-        start = scattered(paths, np.random.default_rng((seed, number)), turning=space.turning)
+        start = scattered(paths, Random(f"{seed} {number}"), turning=space.turning)
         search = kernels_tsp.search(space.metric, space.near, start, random.state(seed, number), space.held)
         while not kernels_tsp.descend(search, _WORK):
             if over():
@@ -60,7 +61,7 @@ class Population:
         """``[N + threads, n]``, the last of them copies for neighbours in the ring that another thread changes."""
         self.tours[:number] = [tour for _, tour in members]
         self.costs: Floats = np.array([cost for cost, _ in members])
-        self._rng = np.random.default_rng((seed, 1))
+        self._rng = Random(seed)
         self._rooms = [
             kernels_eax.workspace(space.metric, space.near, space.held, random.state(seed, thread))
             for thread in range(threads)
@@ -76,7 +77,7 @@ class Population:
     def generation(self, pool: Executor, over: Callable[[], bool]) -> int:
         """Every tour, in a random ring, takes over edges of the next; how many became better."""
         number = len(self.costs)
-        ring = self._rng.permutation(number)
+        ring = self._rng.sample(range(number), number)
         bounds = [number * thread // self.threads for thread in range(self.threads + 1)]
         for thread, end in enumerate(bounds[1:]):
             self.tours[number + thread] = self.tours[ring[end % number]]

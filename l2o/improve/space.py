@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import Random
 from typing import NamedTuple
 
 import numpy as np
@@ -69,8 +70,7 @@ def chains(held: Ints, n: int) -> list[list[int]]:
     return paths
 
 
-def scattered(paths: list[list[int]], rng: np.random.Generator, *, turning: bool = True) -> Ints:
+def scattered(paths: list[list[int]], rng: Random, *, turning: bool = True) -> Ints:
     """``[n]`` a random tour that has all ``paths``, in a random order, each turned or not where they may be."""
-    turned = rng.random(len(paths)) < 0.5 * turning
-    order = rng.permutation(len(paths))
-    return np.array([node for i in order for node in (paths[i][::-1] if turned[i] else paths[i])], np.int64)
+    order = rng.sample(paths, len(paths))
+    return np.array([node for p in order for node in (p[::-1] if turning and rng.random() < 0.5 else p)], np.int64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def edges(tour: Ints) -> set[frozenset[int]]:
 def random_population(where: Space, instance: Instance, number: int, seed: int, threads: int = 1) -> Population:
     """Tours that no search has made alike."""
     paths = chains(where.held, instance.n)
-    tours = [scattered(paths, np.random.default_rng((seed, i))) for i in range(number)]
+    tours = [scattered(paths, Random(f"{seed} {i}")) for i in range(number)]
     return Population(where, [(length(instance, tour), tour) for tour in tours], seed, threads)
 
 
@@ -136,7 +137,7 @@ def test_a_search_that_is_over_leaves_tours() -> None:
 @given(n=st.integers(2, 40), seed=st.integers(0, 10**6))
 def test_a_scattered_tour_has_what_is_held(n: int, seed: int) -> None:
     held = held_edges(n, seed)
-    tour = scattered(chains(held, n), np.random.default_rng(seed))
+    tour = scattered(chains(held, n), Random(seed))
     assert sorted(tour.tolist()) == list(range(n))
     assert {frozenset({i, j}) for i, pair in enumerate(held.tolist()) for j in pair if j >= 0} <= edges(tour)
 
