@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 RESERVE = 0.15
 """Share of the time that a bound has where it cannot be looked for beside the search."""
-LEAST = 0.01
-"""Seconds that there always are: a local search makes much of a small map in so little, where start-up took all."""
+LEAST = 0.03
+"""Seconds that there always are: where start-up took all, a local search makes much of a small map in so little."""
 LOADING, BUILDING = 2.5, 0.004
 """Seconds that it takes to load torch and the weights, and for each node to build a solution, about."""
 TIE = 1e-9
