@@ -179,9 +179,12 @@ def solve(
             certify()
         elif certifying is not None:
             watcher.phase("lower bound")
-            certifying.result()
-        if building is not None and building.done():
-            building.result()
+            # Branch and cut looks at the clock between two linear programs only: what it is at is left behind.
+            while not certifying.done() and not clock.over():
+                time.sleep(0.01)
+        for aside in (building, certifying):
+            if aside is not None and aside.done():
+                aside.result()
 
     attend(work, clock)
     if best.found is None:

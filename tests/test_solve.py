@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from l2o import constructions as building
 from l2o import problems
 from l2o import solve as solving
 from l2o.bound import Bound
+from l2o.clock import attend
 from l2o.files import read, read_solution
 from l2o.models.local import Config, Policy
 from l2o.models.patch import Patch, PatchSight
@@ -216,6 +218,18 @@ def test_a_bound_that_a_solution_contradicts_never_leaves(monkeypatch: pytest.Mo
     monkeypatch.setattr(solving, "bounds", wrong)
     with pytest.raises(RuntimeError, match="a guess says that nothing costs less"):
         solve(cities(20), untrained("tsp"), time_limit=5.0, bound=True)
+
+
+def test_a_bound_that_does_not_listen_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(solving, "bounds", lambda *_, **__: time.sleep(5))
+    monkeypatch.setattr(solving, "attend", partial(attend, grace=60))
+    assert solve(cities(50), None, time_limit=0.3, threads=2, bound=True).seconds < 4
+
+
+def test_what_goes_wrong_with_a_bound_is_raised_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(solving, "bounds", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        solve(cities(50), None, time_limit=0.3, threads=2, bound=True)
 
 
 def test_the_trace_tells_the_story() -> None:
