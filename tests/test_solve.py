@@ -2,6 +2,8 @@
 
 import itertools
 import math
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -152,6 +154,30 @@ def test_without_any_time_there_is_a_solution_all_the_same(make: Callable[..., I
     assert stopped.solver == "nearest neighbour"
     solution = solve(instance, untrained(instance.problem), time_limit=0, improve=False)
     assert solution.routes == stopped.routes
+
+
+def test_the_first_local_optimum_does_not_wait_for_what_comes_later() -> None:
+    code = """
+import sys
+import numpy as np
+from l2o.solve import solve
+from l2o.problems.instance import Instance
+from l2o.progress import Watcher
+
+LATER = {"concurrent.futures", "hashlib", "numba", "numpy.random", "scipy", "tomllib", "torch"}
+
+class First(Watcher):
+    def better(self, seconds, cost):
+        print(*sorted(LATER & set(sys.modules)), sep=",")
+
+points = np.arange(40) * 0.618 % 1, np.arange(40) * 0.414 % 1
+instance = Instance("x", "tsp", "EUC_2D", "none", np.arange(40), coords=np.stack(points, axis=1))
+solution = solve(instance, None, time_limit=0.5, threads=1, watcher=First())
+print(solution.solver)
+"""
+    commands = [[sys.executable, "-c", code]] * 2  # the first compiles
+    greedy, optimum, *_, by = [subprocess.check_output(each, text=True).splitlines() for each in commands][1]
+    assert (greedy, optimum, by) == ("", "", "greedy edge + local search")
 
 
 def test_a_limit_that_start_up_has_used_up_leaves_time_for_a_local_search(monkeypatch: pytest.MonkeyPatch) -> None:
