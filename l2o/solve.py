@@ -38,6 +38,8 @@ RESERVE = 0.15
 """Share of the time that a bound has where it cannot be looked for beside the search."""
 LEAST = 0.03
 """Seconds that there always are: where start-up took all, a local search makes much of a small map in so little."""
+CHECKING = 1e-5
+"""Seconds for each node that the check at the end takes, about: all else ends so much earlier."""
 LOADING, BUILDING = 2.5, 0.004
 """Seconds that it takes to load torch and the weights, and for each node to build a solution, about."""
 TIE = 1e-9
@@ -102,6 +104,7 @@ def solve(
         time_limit = now - started + default_time_limit(instance.n) if timed else math.inf
     if timed:
         time_limit = max(time_limit, now - started + LEAST)
+    time_limit -= min(CHECKING * instance.n, time_limit / 10)
     threads = threads or usual_threads()
     clock = Clock(started, time_limit, stop)
     watcher = watcher or Watcher()

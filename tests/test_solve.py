@@ -156,6 +156,11 @@ def test_without_any_time_there_is_a_solution_all_the_same(make: Callable[..., I
     assert solution.routes == stopped.routes
 
 
+def test_the_last_check_is_part_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("l2o.solve.CHECKING", 1.0)
+    assert 2.6 < solve(cities(50), None, time_limit=3.0).seconds < 3.0
+
+
 def test_the_first_local_optimum_does_not_wait_for_what_comes_later() -> None:
     code = """
 import sys
