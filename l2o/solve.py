@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,8 @@ RESERVE = 0.15
 """Share of the time that a bound has where it cannot be looked for beside the search."""
 LEAST = 0.03
 """Seconds that there always are: where start-up took all, a local search makes much of a small map in so little."""
+ENDING = 0.15
+"""Seconds that a bound is waited for when time is over."""
 CHECKING = 1e-5
 """Seconds for each node that the check at the end takes, about: all else ends so much earlier."""
 LOADING, BUILDING = 2.5, 0.004
@@ -182,12 +185,13 @@ def solve(
             certify()
         elif certifying is not None:
             watcher.phase("lower bound")
-            # Branch and cut looks at the clock between two linear programs only: what it is at is left behind.
             while not certifying.done() and not clock.over():
                 time.sleep(0.01)
-        for aside in (building, certifying):
-            if aside is not None and aside.done():
-                aside.result()
+            # A process of branch and cut must not be left behind, so its thread has the time that it takes to end it.
+            with suppress(TimeoutError):
+                certifying.result(timeout=ENDING)
+        if building is not None and building.done():
+            building.result()
 
     attend(work, clock)
     if best.found is None:

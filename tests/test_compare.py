@@ -193,9 +193,13 @@ def test_skipped_is_no_failure(untrained: str) -> None:
 def test_stop_leaves_the_rows_so_far() -> None:
     seen: list[Row] = []
     rows = compare(
-        [cities(9), cities(10)], ["nearest", "search"], time_limit=20.0, stop=lambda: len(seen) > 0, report=seen.append
+        [cities(100), cities(10)],
+        ["nearest", "search"],
+        time_limit=20.0,
+        stop=lambda: len(seen) > 0,
+        report=seen.append,
     )
-    assert [(r.instance, r.solver, r.gap) for r in rows] == [("random9", "nearest", 0.0)]
+    assert [(r.instance, r.solver, r.gap) for r in rows] == [("random100", "nearest", 0.0)]
 
 
 def test_unknown_solvers_are_refused_with_advice() -> None:

@@ -257,6 +257,20 @@ def test_a_bound_that_does_not_listen_is_left_behind(monkeypatch: pytest.MonkeyP
     assert solve(cities(50), None, time_limit=0.3, threads=2, bound=True).seconds < 4
 
 
+def test_a_bound_that_listens_has_ended_when_the_solution_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = []
+
+    def listening(*_: object, over: Callable[[], bool], **__: object) -> None:
+        while not over():
+            time.sleep(0.01)
+        time.sleep(0.05)  # to end a process
+        ended.append(True)
+
+    monkeypatch.setattr(solving, "bounds", listening)
+    solve(cities(50), None, time_limit=0.3, threads=2, bound=True)
+    assert ended
+
+
 def test_what_goes_wrong_with_a_bound_is_raised_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(solving, "bounds", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
