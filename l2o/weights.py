@@ -61,9 +61,12 @@ def chosen(model: str | None, problem: str, *, needed: bool = False, device: str
     """
     if model is not None:
         return find(model, device=device)
-    if problem not in names() and not needed:
+    try:
+        name = default(problem)
+    except InvalidCheckpoint:
+        if needed:
+            raise
         return None
-    name = default(problem)
     return Weights(name, SHIPPED / name, problem, device)
 
 
