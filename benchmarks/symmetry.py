@@ -163,6 +163,7 @@ class Measure(Callback):
     def on_train_batch_end(self, trainer: Any, module: Any, *_: Any) -> None:
         if module.progress() < min(1.0, ((len(self.points) + 1) / POINTS) ** 3):
             return
+        module.on_validation_start()
         policy = module.averaged.module
         point = {"minutes": module.seconds / 60, "instances": module.instances}
         ends = module.progress() >= 1
@@ -171,7 +172,6 @@ class Measure(Callback):
                 point[key] = gaps(self.problem, policy, self.graph, self.reference, **more)
         self.points.append(point)
         (self.folder / "curve.json").write_text(json.dumps(self.points))
-        # Measuring is not charged to the budget.
         module.on_validation_end()
 
 

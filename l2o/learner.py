@@ -121,15 +121,21 @@ class Learner(lightning.LightningModule):
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.recipe.precision == "bf16")
 
     def count(self, decisions: int, batch: Batch) -> None:
-        """Charge the budget with a batch and with the time since the last one."""
-        now = self.clock()
-        if self._since is not None:
-            # Every process must see the same rate and stop at the same step.
-            self.seconds += float(self.trainer.strategy.broadcast(now - self._since))
-        self._since = now
+        """Charge the budget with a batch and with the time since the last one; the first one's time is compiling."""
+        self.charge()
+        if self._since is None:
+            self._since = self.clock()
         world = self.trainer.world_size
         self.decisions += decisions * world
         self.instances += len(batch.graph.pos) * world
+
+    def charge(self) -> None:
+        """Charge the budget with the time that has passed."""
+        if self._since is not None:
+            now = self.clock()
+            # Every process must see the same rate and stop at the same step.
+            self.seconds += float(self.trainer.strategy.broadcast(now - self._since))
+            self._since = now
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Clip. A gradient that is not finite teaches nothing, and one step along it would lose all the others."""
@@ -187,9 +193,14 @@ class Learner(lightning.LightningModule):
         """Lightning's hook for batches that are not tensors."""
         return batch.to(device)
 
+    def on_validation_start(self) -> None:
+        """What was learned before validation is charged to the budget."""
+        self.charge()
+
     def on_validation_end(self) -> None:
-        """Validation is not charged to the budget."""
-        self._since = None
+        """Validation is not."""
+        if self._since is not None:
+            self._since = self.clock()
 
 
 def _moving_average(decay: float) -> Any:

@@ -26,6 +26,7 @@ from torch._dynamo.exc import BackendCompilerFailed
 from l2o import checkpoint, cli, problems, validation
 from l2o.construct import Construction, construct
 from l2o.data import Batch, draw_batch
+from l2o.learner import Learner
 from l2o.models.patch import Patch
 from l2o.problems.base import Graph
 from l2o.recipe import Data, InvalidRecipe, Recipe, from_dict
@@ -124,6 +125,28 @@ def test_the_last_weights_are_measured_once(tmp_path: Path) -> None:
 
     folder = train(recipe(), tmp_path / "run", quiet=True, callbacks=[Count()])
     assert steps == [checkpoint.load(str(folder)).record["steps"]]
+
+
+@pytest.mark.parametrize("changes", [{}, JOINING], ids=["reinforce", "completion"])
+def test_measuring_is_not_charged_and_every_batch_is(
+    changes: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that goes on by a second with every look at it, and by a thousand after each batch."""
+    clock, spent = itertools.count(), []
+    away = 0
+
+    class Measure(Callback):
+        def on_train_batch_end(self, trainer: Trainer, module: Any, *_: Any) -> None:
+            nonlocal away
+            module.on_validation_start()
+            away += 1000
+            module.on_validation_end()
+            spent.append(module.seconds)
+
+    monkeypatch.setattr(Learner, "clock", staticmethod(lambda: next(clock) + away))
+    train(recipe("tsp", **changes), tmp_path / "run", quiet=True, callbacks=[Measure()])
+    charged = [after - before for before, after in itertools.pairwise(spent)]
+    assert charged and all(0 < seconds < 1000 for seconds in charged)
 
 
 def test_it_learns() -> None:
