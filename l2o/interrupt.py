@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from types import FrameType, TracebackType
 
 
 class Interrupt:
-    """While this context lasts, the first signal only makes it true; the second one kills. Main thread only."""
+    """While this context lasts, the first signal only makes it true; the second one kills. Main thread only.
 
-    def __init__(self) -> None:
-        self._asked = False
+    ``says`` is what the first one is answered with on standard error, where finishing may take a while.
+    """
+
+    def __init__(self, says: str = "") -> None:
+        self._asked, self._says = False, says
 
     def __call__(self) -> bool:
         """Whether a signal came."""
@@ -29,5 +33,8 @@ class Interrupt:
         self._asked = True
         for each in self._before:
             signal.signal(each, signal.SIG_DFL)
-        if sys.stderr.isatty():
-            sys.stderr.write("\x1b[?25h")  # a live display hides the cursor; the second signal would leave it hidden
+        # A live display hides the cursor; the second signal would leave it hidden.
+        shown = "\x1b[?25h" if sys.stderr.isatty() else ""
+        if shown or self._says:
+            # Not through the stream, in whose middle the signal may have come.
+            os.write(2, f"{shown}{self._says}".encode())

@@ -33,6 +33,7 @@ from l2o.self_improvement import SelfImprovement
 from l2o.weights import WEIGHTS
 
 RESUME = "last.ckpt"
+STOPPING = "\nstopping when the batch at hand is done and saved; again to stop now, without it\n"
 LEARNERS: dict[str, type[Learner]] = {
     "reinforce": Reinforce,
     "self_improvement": SelfImprovement,
@@ -113,7 +114,8 @@ def _train(
     if recipe.compile and _compiler():
         module.policy.compile(dynamic=module.dynamic)
     data = RandomInstances(problem, recipe.data, recipe.seed, most=recipe.validation.most)
-    interrupt = Interrupt()
+    spoken = not quiet and os.environ.get("LOCAL_RANK", "0") == "0"
+    interrupt = Interrupt(STOPPING if spoken else "")
     keeper = Keeper(folder, recipe, interrupt, before)
     trainer = lightning.Trainer(
         accelerator="gpu" if device.startswith("cuda") else device,
