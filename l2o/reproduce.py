@@ -335,7 +335,7 @@ def draw(curves: dict[Variant, Floats], task: Task, path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=(8.5, 4), layout="constrained")
     for (arm, rate), found in curves.items():
         low, middle, high = quartiles(found)
         label = arm if rate == task.rates[arm] else f"{arm}, rate {rate:g}"
@@ -343,6 +343,6 @@ def draw(curves: dict[Variant, Floats], task: Task, path: Path) -> None:
         axes.fill_between(grid(task), low, high, alpha=0.2, color=line.get_color())
     axes.set(xlabel="steps", ylabel="return")
     axes.grid(alpha=0.3)
-    axes.legend()
+    figure.legend(loc="outside right upper")
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
