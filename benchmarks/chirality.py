@@ -3,9 +3,9 @@
 ``python benchmarks/chirality.py [--minutes 1] [--seeds 3] [--arm NAME]...`` trains every arm by REINFORCE on tours of
 12 nodes (``problems/wind.py``), one run after the other on one thread, in minutes of the processor. Networks are shown
 the map in calm air and learn of the wind from what tours cost; one arm is told what the next leg costs instead of how
-long it is. Then it prints a table in Markdown: costs of greedy tours, the mean over maps and their mirror images;
-beside it the cheapest tours, and the least to be paid by whoever takes the same tours in the mirror. Runs are kept in
-``benchmarks/results/chirality/`` and not repeated.
+long it is. Then it draws ``docs/chirality.png`` and prints a table in Markdown: costs of greedy tours, the mean over
+maps and their mirror images; beside it the cheapest tours, and the least to be paid by whoever takes the same tours in
+the mirror. Runs are kept in ``benchmarks/results/chirality/`` and not repeated.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from strip_plot import strip_plot
 from torch import Tensor
 
 from l2o.construct import construct
@@ -34,6 +35,7 @@ from l2o.recipe import from_dict
 from l2o.reinforce import Reinforce
 
 RESULTS = Path(__file__).parent / "results" / "chirality"
+PICTURE = Path(__file__).parents[1] / "docs" / "chirality.png"
 NODES, MAPS_MEASURED = 12, 64
 TOLD = "EGNN, told what the next leg costs"
 ARMS: dict[str, dict[str, Any]] = {
@@ -139,11 +141,13 @@ def main() -> None:
     windy, calm = (float(cheapest(leg.double().numpy()).mean()) for leg in legs(maps()[0]))
     print(f"The cheapest tours cost {windy:.3f}; without telling mirror images apart, {calm:.3f} at least.\n")
     print("| arm | seeds | cost, median | least to most | above the cheapest |\n" + "|---" * 5 + "|")
+    found: dict[str, list[float]] = {}
     for arm in options.arm or ARMS:
-        costs = [cost_of(arm, seed, options.minutes) for seed in range(options.seeds)]
+        costs = found[arm] = [cost_of(arm, seed, options.minutes) for seed in range(options.seeds)]
         middle = statistics.median(costs)
         spread = f"{min(costs):.3f} to {max(costs):.3f}"
         print(f"| {arm} | {len(costs)} | {middle:.3f} | {spread} | {middle / windy - 1:.1%} |", flush=True)
+    strip_plot({"cost": found}, PICTURE, lines={"the cheapest": windy, "by the same tours in the mirror": calm})
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@
 by REINFORCE on maps of 50 nodes, each of the one or the other kind, first with three learning rates or more and one
 seed, then with the best of them and more seeds; each run on one thread, in minutes of the processor, without compiling.
 Runs are kept in ``benchmarks/results/three_dimensions/``; what is finished is not repeated, what was killed is resumed.
-Then it prints a table in Markdown: percent above long local searches, of greedy tours and of the best from 16 starts.
+Then it draws ``docs/three-dimensions.png`` and prints a table in Markdown: percent above long local searches, of
+greedy tours and of the best from 16 starts.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from strip_plot import strip_plot
 from symmetry import NODES, STARTS, best_rate, gaps, quartiles, references
 
 from l2o import checkpoint, problems
@@ -122,11 +124,17 @@ def main() -> None:
         made = list(pool.map(lambda one: measured(*one, minutes), runs))
     columns = [f"{kind}, {key}" for kind in SOLID for key in MEASURED]
     print("| arm | rate | seeds | instances | " + " | ".join(columns) + " |\n" + "|---" * (4 + len(columns)) + "|")
+    of_arm = {arm: [found for one, found in zip(runs, made, strict=True) if one[0] == arm] for arm in arms}
     for arm, rate in zip(arms, chosen, strict=True):
-        own = [found for one, found in zip(runs, made, strict=True) if one[0] == arm]
+        own = of_arm[arm]
         seen = statistics.median(found["instances"] for found in own)
         cells = ["{1:.2f} ({0:.2f}-{2:.2f})".format(*quartiles([found[key] for found in own])) for key in columns]
         print(f"| {arm} | {rate:g} | {len(own)} | {seen:,.0f} | " + " | ".join(cells) + " |")
+    panels = {
+        f"{key}, gap, %": {arm: [found[key] for found in own] for arm, own in of_arm.items()}
+        for key in (f"{kind}, greedy" for kind in SOLID)
+    }
+    strip_plot(panels, ROOT / "docs" / "three-dimensions.png")
 
 
 if __name__ == "__main__":
