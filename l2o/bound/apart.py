@@ -1,12 +1,14 @@
 """Work in a process of its own, which can be ended at any time: linear programs cannot be told to stop.
 
-The other end runs ``module.run(task)``, a generator of plain data; every line that it prints is one.
+The other end runs ``module.run(task)``, a generator of plain data; every line that it prints is one. What it reads is
+the task, and then nothing more until there is no one to work for.
 """
 
 from __future__ import annotations
 
 import importlib
 import json
+import os
 import queue
 import subprocess
 import sys
@@ -32,8 +34,9 @@ def apart(module: str, task: dict[str, Any], over: Callable[[], bool]) -> Iterat
 
     def talk() -> None:
         # One that was ended may not have read everything.
-        with suppress(OSError), stdin:
-            json.dump(task, stdin)
+        with suppress(OSError):
+            stdin.write(json.dumps(task) + "\n")
+            stdin.flush()
         for line in stdout:
             lines.put(line)
         lines.put(None)
@@ -54,9 +57,19 @@ def apart(module: str, task: dict[str, Any], over: Callable[[], bool]) -> Iterat
         process.wait()
         talking.join()
         stdout.close()
+        with suppress(OSError):
+            stdin.close()
 
 
 def main() -> None:
     """The other end."""
-    for found in importlib.import_module(sys.argv[1]).run(json.load(sys.stdin)):
+    task = json.loads(sys.stdin.readline())
+    threading.Thread(target=_end_with_reader, daemon=True).start()
+    for found in importlib.import_module(sys.argv[1]).run(task):
         print(json.dumps(found), flush=True)
+
+
+def _end_with_reader() -> None:
+    sys.stdin.read()
+    # A process that is killed ends no other.
+    os._exit(1)
