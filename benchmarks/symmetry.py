@@ -173,7 +173,7 @@ class Measure(Callback):
                 point[key] = gaps(self.problem, policy, self.graph, self.reference, **more)
         if point.get("best", math.inf) <= min(TARGETS):
             # Of joins this takes ten times as long as they learn for, and nothing more is asked of it before the end.
-            self.along -= {"best"}
+            self.along.discard("best")
         self.points.append(point)
         (self.folder / "curve.json").write_text(json.dumps(self.points))
         module.on_validation_end()
