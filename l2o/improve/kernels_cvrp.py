@@ -2,7 +2,8 @@
 
 Source: J. Christiaens, G. Vanden Berghe, "Slack induction by string removals for vehicle routing problems",
 Transportation Science 54(2), 2020. Unlike there, a customer is first offered the places beside its near neighbours, and
-all places only if none of these has room; and what a ruin changed is undone from a journal.
+all places only if none of these has room; recreating ends as soon as it has become too dear to be kept; and what a ruin
+changed is undone from a journal.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from l2o.improve.random import below, uniform
 from l2o.jit import njit
 from l2o.problems.instance import Floats, Ints
 
-_CHANGES, _ABSENT, _EMPTY, _USED, _RUIN, _SAVED = range(6)
+_CHANGES, _ABSENT, _EMPTY, _USED, _RUIN, _SAVED, _SEEN = range(7)
 _CURRENT, _BEST, _CAPACITY = range(3)
 _REMOVED = 10.0
 """Customers that a ruin removes, on average."""
@@ -53,6 +54,8 @@ class Search(NamedTuple):
     """``[2 n]`` the next stop."""
     before: Ints
     """``[2 n]`` the stop before."""
+    leg: Floats
+    """``[2 n]`` what it costs to go from a stop to the next."""
     route: Ints
     """``[2 n]`` the route of a stop, -1 for a customer that was removed."""
     load: Floats
@@ -105,6 +108,7 @@ def search(
         leave=leave,
         after=ring.copy(),
         before=ring.copy(),
+        leg=np.zeros(2 * n),
         route=np.concatenate([np.full(n, -1), np.arange(n)]),
         load=np.zeros(n),
         size=np.zeros(n, np.int64),
@@ -117,7 +121,7 @@ def search(
         absent=np.empty(n, np.int64),
         key=np.empty(n),
         journal=np.empty((2 * n, 3), np.int64),
-        notes=np.array([0, 0, n, 0, 0, 0]),
+        notes=np.array([0, 0, n, 0, 0, 0, int(1 / _BLINK)]),
         costs=np.array([0.0, 0.0, capacity]),
         rng=rng,
     )
@@ -153,8 +157,9 @@ def _fill(s: Search, customers: Ints, routes: Ints) -> None:
     n = len(s.demand)
     for i in range(len(customers)):
         c, depot = customers[i], n + routes[i]
-        s.costs[_CURRENT] += _detour(s, c, s.before[depot], depot)
-        _put(s, c, s.before[depot])
+        last = s.before[depot]
+        s.costs[_CURRENT] += _leg(s, last, c) + _leg(s, c, depot) - s.leg[last]
+        _put(s, c, last)
     s.costs[_BEST] = s.costs[_CURRENT]
 
 
@@ -164,18 +169,12 @@ def _leg(s: Search, a: int, b: int) -> float:
 
 
 @njit
-def _detour(s: Search, c: int, a: int, b: int) -> float:
-    """What it costs to go from stop ``a`` to ``b`` by way of customer ``c``."""
-    direct = 0.0 if a == b else _leg(s, a, b)
-    return _leg(s, a, c) + _leg(s, c, b) - direct
-
-
-@njit
 def _put(s: Search, c: int, a: int) -> None:
     """Let customer ``c`` follow stop ``a``."""
     b, r = s.after[a], s.route[a]
     s.after[a] = s.before[b] = c
     s.before[c], s.after[c], s.route[c] = a, b, r
+    s.leg[a], s.leg[c] = _leg(s, a, c), _leg(s, c, b)
     s.load[r] += s.demand[c]
     s.size[r] += 1
     if s.size[r] == 1:
@@ -187,6 +186,7 @@ def _take(s: Search, c: int) -> None:
     """Take customer ``c`` out of its route."""
     a, b, r = s.before[c], s.after[c], s.route[c]
     s.after[a], s.before[b], s.route[c] = b, a, -1
+    s.leg[a] = 0.0 if a == b else _leg(s, a, b)
     s.load[r] -= s.demand[c]
     s.size[r] -= 1
     if s.size[r] == 0:
@@ -224,10 +224,11 @@ def _undo(s: Search) -> None:
 
 @njit
 def _remove(s: Search, c: int) -> None:
-    a, b = s.before[c], s.after[c]
-    s.costs[_CURRENT] -= _detour(s, c, a, b)
+    a = s.before[c]
+    s.costs[_CURRENT] -= s.leg[a] + s.leg[c]
     _note(s, c, a)
     _take(s, c)
+    s.costs[_CURRENT] += s.leg[a]
     s.absent[s.notes[_ABSENT]] = c
     s.notes[_ABSENT] += 1
 
@@ -319,26 +320,40 @@ def _empty_route(s: Search) -> int:
 
 
 @njit
+def _overlooked(s: Search) -> bool:
+    """Whether the next place is. How many are seen before is drawn at once: to draw for each takes long."""
+    if s.notes[_SEEN] > 0:
+        s.notes[_SEEN] -= 1
+        return False
+    s.notes[_SEEN] = int(np.log(1.0 - uniform(s.rng)) / np.log(1.0 - _BLINK))
+    return True
+
+
+@njit
 def _place(s: Search, c: int) -> tuple[float, int]:
     """The shortest detour by way of ``c`` among the places with room that are not overlooked, and behind which stop."""
     n = len(s.demand)
     room = s.costs[_CAPACITY] - s.demand[c]
+    enter, leave = s.enter[c], s.leave[c]
     best, place = np.inf, -1
     for i in range(min(_BESIDE, s.near.shape[1])):
         v = s.near[c, i]
         if v == 0 or s.route[v] < 0 or s.load[s.route[v]] > room:
             continue
-        for side in range(2):
-            a = v if side == 0 else s.before[v]
-            if uniform(s.rng) < _BLINK:
-                continue
-            detour = _detour(s, c, a, s.after[a])
+        # Distances are looked up in the row of c, which stays in the nearest cache.
+        if not _overlooked(s):
+            detour = between(s.metric, enter, s.leave[v]) + between(s.metric, leave, s.enter[s.after[v]]) - s.leg[v]
+            if detour < best:
+                best, place = detour, v
+        if not _overlooked(s):
+            a = s.before[v]
+            detour = between(s.metric, enter, s.leave[a]) + between(s.metric, leave, s.enter[v]) - s.leg[a]
             if detour < best:
                 best, place = detour, a
     if place < 0:
         for v in range(1, n):
-            if s.route[v] >= 0 and s.load[s.route[v]] <= room and uniform(s.rng) >= _BLINK:
-                detour = _detour(s, c, v, s.after[v])
+            if s.route[v] >= 0 and s.load[s.route[v]] <= room and not _overlooked(s):
+                detour = between(s.metric, enter, s.leave[v]) + between(s.metric, leave, s.enter[s.after[v]]) - s.leg[v]
                 if detour < best:
                     best, place = detour, v
     return best, place
@@ -368,19 +383,23 @@ def _insert(s: Search, c: int) -> None:
 def ruins(s: Search, count: int, heat: float) -> None:
     """``count`` times: remove strings of customers near each other, put them back, and keep the result or undo it all.
 
-    A worse solution is kept with the probability that simulated annealing gives it at temperature ``heat``. The best
+    A worse solution is kept with the probability that simulated annealing gives it at temperature ``heat``: how much
+    worse it may be is drawn first, since no customer put back makes it better where detours cost something. The best
     one is saved when it is about to be left for a worse one, which is refused that time.
     """
     for _ in range(count):
         before = s.costs[_CURRENT]
+        most = before - heat * np.log(1.0 - uniform(s.rng))
         s.notes[_CHANGES] = s.notes[_ABSENT] = 0
         _ruin(s)
         _sort_absent(s)
         for i in range(s.notes[_ABSENT]):
             _insert(s, s.absent[i])
+            if s.costs[_CURRENT] > most:
+                break
         after = s.costs[_CURRENT]
         if after > before:
-            keep = after < before - heat * np.log(1.0 - uniform(s.rng))
+            keep = after <= most
             leaving_best = before <= s.costs[_BEST] and not s.notes[_SAVED]
             if not keep or leaving_best:
                 _undo(s)

@@ -46,8 +46,12 @@ def metric(instance: Instance) -> Metric:
 @njit
 def between(metric: Metric, a: int, b: int) -> float:
     """Cost of going from node ``a`` to ``b``."""
-    if metric.formula == _MATRIX:
-        return float(metric.matrix[a, b])
+    # So short that it becomes a part of its callers.
+    return float(metric.matrix[a, b]) if metric.formula == _MATRIX else _computed(metric, a, b)
+
+
+@njit
+def _computed(metric: Metric, a: int, b: int) -> float:
     points = metric.points
     if metric.formula == _GREAT_CIRCLE:
         q1 = np.cos(points[a, 1] - points[b, 1])

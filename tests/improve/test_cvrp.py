@@ -106,6 +106,9 @@ def test_after_every_ruin_all_is_feasible_and_costs_what_is_believed(
     for _ in range(20):
         kernels_cvrp.ruins(search, 1, 5.0)
         now = kernels_cvrp.best_cost(search)
+        legs = instance.distance(search.leave, search.enter[search.after])
+        assert (search.leg == np.where(search.after == np.arange(2 * n), 0.0, legs)).all()
+        assert search.leg.sum() == pytest.approx(search.costs[0])
         best = tuple(tuple(route) for route in kernels_cvrp.best(search))
         assert cost(instance, best) == pytest.approx(now, rel=1e-9, abs=1e-6)
         assert now <= last + 1e-9
