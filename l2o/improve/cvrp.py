@@ -1,4 +1,4 @@
-"""Improve routes by ruin and recreate, annealed; see the kernels for how and after whom."""
+"""Improve routes by ruin and recreate and by exchanges of their ends, annealed; see the kernels for how and after whom."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import math
 import numpy as np
 
 from l2o.improve import improve as local_search
-from l2o.improve import kernels_cvrp, random
+from l2o.improve import kernels_cvrp, kernels_routes, random
 from l2o.improve.metric import metric
 from l2o.improve.neighbours import nearest
 from l2o.improve.run import Found, Task
 from l2o.problems.instance import Instance, Ints, Routes
 
 NEIGHBOURS = 64
-HOT, COLD = 1.0, 0.01
+HOT, COLD = 1.0, 0.02
 """Temperature at the start and at the end, in units of the mean cost of a leg of the solution given."""
 WARM = 0.3
 """In place of ``HOT`` for the short searches that complete a solution that is good already."""
@@ -42,20 +42,20 @@ def improve(task: Task) -> Routes:
     mean_leg = _cost(instance, task.routes) / (n - 1 + len(given))
 
     def run(thread: int, found: Found) -> None:
-        search = kernels_cvrp.search(distances, near, demand, capacity, given, random.state(task.seed, thread))
+        search = kernels_routes.search(distances, near, demand, capacity, given, random.state(task.seed, thread))
 
         def best() -> Routes:
-            return tuple(tuple(route) for route in kernels_cvrp.best(search))
+            return tuple(tuple(route) for route in kernels_routes.best(search))
 
         ruins = 0
         while (chunk := clock.chunk(ruins, _CHUNK)) > 0:
             kernels_cvrp.ruins(search, chunk, mean_leg * HOT * (COLD / HOT) ** clock.progress(ruins))
             ruins += chunk
             for routes in task.arrived():
-                if _cost(instance, routes) < kernels_cvrp.best_cost(search):
+                if _cost(instance, routes) < kernels_routes.best_cost(search):
                     other = [list(route) for route in routes if route]
-                    search = kernels_cvrp.search(distances, near, demand, capacity, other, search.rng)
-            found(kernels_cvrp.best_cost(search), best)
+                    search = kernels_routes.search(distances, near, demand, capacity, other, search.rng)
+            found(kernels_routes.best_cost(search), best)
 
     return task.best_of(run, task.threads, lambda routes: _cost(instance, routes))
 
@@ -84,13 +84,13 @@ def complete(instance: Instance, paths: Ints, routes: Routes, *, seed: int, iter
     demand = np.where(ends[:, 0] == ends[:, 1], 0.0, np.array(instance.demand)[ends[:, 1]])
     demand = demand + np.array(instance.demand)[ends[:, 0]]
     capacity = instance.capacity * (1 + SLACK)
-    search = kernels_cvrp.search(metric(instance), near, demand, capacity, given, random.state(seed), ends)
-    mean_leg = kernels_cvrp.best_cost(search) / (len(paths) + len(given))
+    search = kernels_routes.search(metric(instance), near, demand, capacity, given, random.state(seed), ends)
+    mean_leg = kernels_routes.best_cost(search) / (len(paths) + len(given))
     for step in range(_COOLINGS):
         heat = mean_leg * WARM * (COLD / WARM) ** (step / _COOLINGS)
         kernels_cvrp.ruins(search, math.ceil(iterations / _COOLINGS), heat)
     # A path that has gone home ends a route wherever it stands.
-    parts = [itertools.groupby(route, key=bool) for route in kernels_cvrp.best(search)]
+    parts = [itertools.groupby(route, key=bool) for route in kernels_routes.best(search)]
     return tuple(tuple(part) for groups in parts for away, part in groups if away)
 
 

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from l2o import improve as improving
 from l2o.files import read
-from l2o.improve import improve, kernels_cvrp, random
+from l2o.improve import improve, kernels_cvrp, kernels_routes, random
 from l2o.improve import metric as compiled
 from l2o.improve.cvrp import SLACK
+from l2o.improve.kernels_exchange import exchange
 from l2o.improve.neighbours import nearest
+from l2o.jit import njit
 from l2o.problems import find
 from l2o.problems.distance import default_rounding, dimension
 from l2o.problems.instance import Instance, Routes
@@ -99,17 +101,17 @@ def test_after_every_ruin_all_is_feasible_and_costs_what_is_believed(
     assert near is not None and instance.demand is not None and instance.capacity is not None
     given_routes = [[c] for c in range(1, n)]
     capacity = instance.capacity * (1 + SLACK)
-    search = kernels_cvrp.search(
+    search = kernels_routes.search(
         compiled.metric(instance), near, np.array(instance.demand), capacity, given_routes, random.state(seed)
     )
     last = cost(instance, alone(n))
     for _ in range(20):
         kernels_cvrp.ruins(search, 1, 5.0)
-        now = kernels_cvrp.best_cost(search)
+        now = kernels_routes.best_cost(search)
         legs = instance.distance(search.leave, search.enter[search.after])
         assert (search.leg == np.where(search.after == np.arange(2 * n), 0.0, legs)).all()
         assert search.leg.sum() == pytest.approx(search.costs[0])
-        best = tuple(tuple(route) for route in kernels_cvrp.best(search))
+        best = tuple(tuple(route) for route in kernels_routes.best(search))
         assert cost(instance, best) == pytest.approx(now, rel=1e-9, abs=1e-6)
         assert now <= last + 1e-9
         last = now
@@ -173,6 +175,42 @@ def test_the_same_seed_gives_the_same_routes_and_another_one_need_not() -> None:
     runs = [improve(instance, alone(200), deadline=NEVER, seed=seed, iterations=700) for seed in (1, 1, 2)]
     assert runs[0] == runs[1] != runs[2]
     cost(instance, runs[0])
+
+
+@njit
+def exchanged(search: kernels_routes.Search, count: int) -> None:
+    for _ in range(count):
+        exchange(search, 1e-9)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(4, 14), st.sampled_from(METRICS), st.integers(0, 10_000))
+def test_no_exchange_of_ends_or_of_a_direction_is_left_that_is_shorter(n: int, metric: str, seed: int) -> None:
+    instance = made(n, metric, seed)
+    near = nearest(instance, n - 1)
+    assert near is not None and instance.demand is not None and instance.capacity is not None
+    demand = np.array(instance.demand)
+    given_routes = [[c] for c in range(1, n)]
+    search = kernels_routes.search(
+        compiled.metric(instance), near, demand, instance.capacity, given_routes, random.state(seed)
+    )
+    exchanged(search, 20_000)
+    routes = [tuple(route) for route in kernels_routes.best(search)]
+    found = cost(instance, tuple(routes))
+    assert found == pytest.approx(kernels_routes.best_cost(search), rel=1e-9, abs=1e-6)
+    for i, one in enumerate(routes):
+        others = routes[:i] + routes[i + 1 :]
+        for begin, end in itertools.combinations(range(len(one) + 1), 2):
+            turned = one[:begin] + one[begin:end][::-1] + one[end:]
+            assert cost(instance, (turned, *others)) >= found - 1e-6
+        for j in range(i):
+            others = [route for k, route in enumerate(routes) if k not in (i, j)]
+            for two in (routes[j], routes[j][::-1]):
+                for cut, other_cut in itertools.product(range(len(one) + 1), range(len(two) + 1)):
+                    swapped = [one[:cut] + two[other_cut:], two[:other_cut] + one[cut:]]
+                    if max(demand[list(route)].sum() for route in swapped) <= instance.capacity:
+                        after = tuple(route for route in (*swapped, *others) if route)
+                        assert cost(instance, after) >= found - 1e-6
 
 
 @pytest.mark.parametrize(("n", "threads"), [(60, 1), (60, 2), (5_000, 1)])
