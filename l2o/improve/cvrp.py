@@ -1,4 +1,4 @@
-"""Improve routes by ruin and recreate and by exchanges of their ends, annealed; see the kernels for how and after whom."""
+"""Improve routes by ruin and recreate and exchanges of their ends, annealed; see the kernels for how and after whom."""
 
 from __future__ import annotations
 
