@@ -150,6 +150,7 @@ def _fill(s: Search, customers: Ints, routes: Ints) -> None:
 
 @inlined
 def leg(s: Search, a: int, b: int) -> float:
+    """What it costs to go from stop ``a`` to ``b``."""
     return between(s.metric, s.leave[a], s.enter[b])
 
 
@@ -180,6 +181,7 @@ def take(s: Search, c: int) -> None:
 
 @inlined
 def emptied(s: Search, r: int) -> None:
+    """Note that route ``r`` has lost its last customer."""
     s.load[r] = 0.0
     s.notes[USED] -= 1
     if not s.stacked[r]:
@@ -190,11 +192,13 @@ def emptied(s: Search, r: int) -> None:
 
 @inlined
 def turn(s: Search, c: int) -> None:
+    """Enter customer ``c`` where it was left."""
     s.enter[c], s.leave[c] = s.leave[c], s.enter[c]
 
 
 @inlined
 def empty_route(s: Search) -> int:
+    """A route without customers; there always is one."""
     while True:
         r = s.empty[s.notes[EMPTY] - 1]
         if s.size[r] == 0:
