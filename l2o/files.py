@@ -10,8 +10,8 @@ from pathlib import Path
 from l2o.problems.distance import ROUNDINGS
 from l2o.problems.instance import Instance, InvalidInstance
 from l2o.published import best_known, find_row
-from l2o.sections import Entry, cut
-from l2o.solutions import read_solution, write_solution
+from l2o.sections import Entry, cut, malformed
+from l2o.solutions import is_solution, read_solution, write_solution
 from l2o.source import load
 from l2o.tables import interpret_csv, read_npy
 from l2o.tsplib import interpret
@@ -43,7 +43,10 @@ def read(path: str | os.PathLike[str], *, rounding: str | None = None, vehicles:
         instance = read_npy(file, name=name, rounding=rounding)
     else:
         text, where = load(path), "stdin" if file is None else str(path)
-        if (file and file.name.removesuffix(".gz").endswith(".csv")) or (file is None and not _TSPLIB.search(text)):
+        is_csv = file is not None and file.name.removesuffix(".gz").endswith(".csv")
+        if not is_csv and is_solution(text):
+            raise malformed(where, None, "a solution", "an instance", "give it with --initial beside its instance")
+        if is_csv or (file is None and not _TSPLIB.search(text)):
             instance = interpret_csv(text, where, name=name, rounding=rounding)
         else:
             sections = cut(text, where)

@@ -15,6 +15,15 @@ from l2o.source import load
 
 _ROUTE = re.compile(r"^[ \t]*route\b[ \t]*#?[ \t]*\d*[ \t]*:?(.*)$", re.MULTILINE | re.IGNORECASE)
 
+_BEGINS = re.compile(
+    r"\A\s*route[ \t]*#?[ \t]*\d+[ \t]*:|^[ \t]*TYPE[ \t]*:?[ \t]*TOUR\b", re.MULTILINE | re.IGNORECASE
+)
+
+
+def is_solution(text: str) -> bool:
+    """Whether ``text`` says that it is a tour or begins as routes do; an instance does neither."""
+    return _BEGINS.search(text) is not None
+
 
 def length(instance: Instance, routes: Sequence[Sequence[int]]) -> float:
     """Length of all routes in the instance's metric and rounding; each is closed, through the depot if there is one."""

@@ -149,6 +149,18 @@ def test_what_cannot_be_read(tmp_path: Path, kind: str) -> None:
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["Route #1: 1 2\nRoute #2: 3\nCost 9\n", "\n\n route 1 : 1 2\n", "NAME : x\nTYPE : TOUR\nTOUR_SECTION\n1\n-1\n"],
+)
+def test_a_solution_in_place_of_an_instance(tmp_path: Path, text: str) -> None:
+    (tmp_path / "x.sol").write_text(text)
+    with pytest.raises(
+        InvalidInstance, match=r"x\.sol: found a solution, expected an instance; give it with --initial"
+    ):
+        read(tmp_path / "x.sol")
+
+
 def test_a_path_with_a_zero_byte() -> None:
     with pytest.raises(InvalidInstance, match="zero byte"):
         read("x\0y.tsp")
