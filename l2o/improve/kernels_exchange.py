@@ -45,6 +45,13 @@ def _link(s: Search, a: int, begin: int, end: int, b: int, turned: bool) -> None
 
 
 @inlined
+def _keep_best(s: Search, change: float) -> None:
+    """Save the solution if it is the best and about to become worse."""
+    if change > 0.0 and s.costs[CURRENT] <= s.costs[BEST] and not s.notes[SAVED]:
+        save(s)
+
+
+@inlined
 def exchange(s: Search, heat: float) -> None:
     """Join a customer with a near one and the rest with the rest, if annealing agrees and there is room.
 
@@ -85,8 +92,7 @@ def exchange(s: Search, heat: float) -> None:
             s.absent[held] = stop
             held += 1
             stop = s.before[stop]
-        if change > 0.0 and s.costs[CURRENT] <= s.costs[BEST] and not s.notes[SAVED]:
-            save(s)
+        _keep_best(s, change)
         _link(s, c, 0, held, b, True)
     else:
         first = _part(s, a, True, 0)
@@ -99,8 +105,7 @@ def exchange(s: Search, heat: float) -> None:
         load, other = s.load[r] - gone + come, s.load[q] - come + gone
         if max(load, other) > s.costs[CAPACITY]:
             return
-        if change > 0.0 and s.costs[CURRENT] <= s.costs[BEST] and not s.notes[SAVED]:
-            save(s)
+        _keep_best(s, change)
         s.load[r], s.load[q] = load, other
         s.size[r] += held - 2 * first
         s.size[q] -= held - 2 * first

@@ -55,7 +55,7 @@ class Search(NamedTuple):
     """A stack that holds all empty routes, and perhaps some that are not empty any more."""
     stacked: NDArray[np.bool_]
     absent: Ints
-    """Customers removed and not yet put back."""
+    """Customers removed and not yet put back; between two ruins, stops on their way to another route."""
     key: Floats
     """By what these are sorted."""
     journal: Ints
