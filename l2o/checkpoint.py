@@ -6,6 +6,7 @@ Reading them executes nothing: tensors are safetensors, the rest is text.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,10 +71,15 @@ def toml(recipe: Recipe) -> str:
     """The recipe as TOML, complete, defaults included."""
 
     def table(values: dict[str, Any], prefix: str) -> list[str]:
-        lines = [f"{key} = {json.dumps(value)}" for key, value in values.items() if not isinstance(value, dict)]
+        lines = [f"{key} = {_plain(value)}" for key, value in values.items() if not isinstance(value, dict)]
         for key, value in values.items():
             if isinstance(value, dict):
                 lines += ["", f"[{prefix}{key}]", *table(value, f"{prefix}{key}.")]
         return lines
 
     return "\n".join(table(recipes.to_dict(recipe), "")) + "\n"
+
+
+def _plain(value: Any) -> str:
+    """JSON, where it is TOML too."""
+    return "inf" if value == math.inf else json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -159,6 +159,7 @@ class Recipe:
         require(any(math.isfinite(v) for v in budget.values()), "budget: give one of minutes, decisions, instances")
         for key, value in budget.items():
             require(value > 0, f"budget.{key} is {value}; it must be positive")
+        require(0 <= self.seed < 2**32, f"seed is {self.seed}; it must lie between 0 and {2**32 - 1}")
         require(self.precision in ("bf16", "32"), f"precision is {self.precision!r}; it must be 'bf16' or '32'")
         require(
             len(self.data.sizes) > 0 and min(self.data.sizes) >= 3, "data.sizes: at least one size, each at least 3"
@@ -213,11 +214,16 @@ class Recipe:
         for key in ("whole", "keep"):
             value = getattr(self.improvement, key)
             require(0 <= value <= 1, f"improvement.{key} is {value}; it must lie in [0, 1]")
-        require(self.optimizer.rate > 0, f"optimizer.rate is {self.optimizer.rate}; it must be positive")
+        rate, decay = self.optimizer.rate, self.optimizer.weight_decay
+        require(0 < rate < math.inf, f"optimizer.rate is {rate}; it must be positive and finite")
+        require(0 <= decay < math.inf, f"optimizer.weight_decay is {decay}; it must be finite and not negative")
+        require(self.optimizer.warmup >= 0, f"optimizer.warmup is {self.optimizer.warmup}; it must not be negative")
+        require(self.optimizer.clip > 0, f"optimizer.clip is {self.optimizer.clip}; it must be positive")
         require(
             0 <= self.optimizer.average < 1, f"optimizer.average is {self.optimizer.average}; it must lie in [0, 1)"
         )
-        require(self.validation.every > 0, f"validation.every is {self.validation.every}; it must be positive")
+        every = self.validation.every
+        require(0 < every < 1e6, f"validation.every is {every}; it must be positive, and minutes below a million")
         require(self.validation.checkpoint > 0, "validation.checkpoint must be positive")
         least = min(n for _, n, _ in SETS)
         require(
@@ -266,12 +272,11 @@ def from_dict(values: dict[str, Any]) -> Recipe:
 
 
 def to_dict(recipe: Recipe) -> dict[str, Any]:
-    """Nested plain data that :func:`from_dict` reads back; infinite budgets are left out."""
+    """Nested plain data that :func:`from_dict` reads back."""
 
     def plain(value: Any) -> Any:
         if dataclasses.is_dataclass(value):
-            items = {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-            return {k: v for k, v in items.items() if v != math.inf}
+            return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
         return list(value) if isinstance(value, tuple) else value
 
     return typing.cast(dict[str, Any], plain(recipe))
