@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from l2o import models
+from l2o import recipe as recipes
 from l2o.construct import construct
 from l2o.data import Batch
 from l2o.models.base import Policy, View
@@ -179,7 +180,8 @@ class Learner(lightning.LightningModule):
         )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """What is spent."""
+        """What is spent, and of which recipe."""
+        checkpoint["recipe"] = recipes.flat(self.recipe)
         checkpoint["spent"] = {key: getattr(self, key) for key in SPENT}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

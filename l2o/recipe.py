@@ -282,6 +282,18 @@ def to_dict(recipe: Recipe) -> dict[str, Any]:
     return typing.cast(dict[str, Any], plain(recipe))
 
 
+def flat(recipe: Recipe) -> dict[str, Any]:
+    """The same by dotted keys."""
+
+    def below(values: dict[str, Any], prefix: str) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in values.items():
+            found |= below(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        return found
+
+    return below(to_dict(recipe), "")
+
+
 def _build(kind: type, values: dict[str, Any], prefix: str) -> Any:
     hints = typing.get_type_hints(kind)
     if kind is Recipe:

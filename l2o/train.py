@@ -21,6 +21,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from l2o import checkpoint, machine, problems
+from l2o import recipe as recipes
 from l2o.completion import Completion
 from l2o.data import RandomInstances
 from l2o.interrupt import Interrupt
@@ -33,6 +34,8 @@ from l2o.self_improvement import SelfImprovement
 from l2o.weights import WEIGHTS
 
 RESUME = "last.ckpt"
+FREE = ("budget", "validation", "compile")
+"""Parts of a recipe that a run may be continued with others of."""
 STOPPING = "\nstopping when the batch at hand is done and saved; again to stop now, without it\n"
 LEARNERS: dict[str, type[Learner]] = {
     "reinforce": Reinforce,
@@ -56,19 +59,22 @@ def train(
 
     Args:
         folder: receives ``weights.safetensors``, ``recipe.toml``, ``record.json``, the logs and ``last.ckpt``.
-        resume: continue from ``last.ckpt``, with the same data stream and optimizer state.
+        resume: continue from ``last.ckpt``, with the same data stream and optimizer state; the recipe may have another
+            budget or validation than the run that it continues.
         device: ``cpu`` or ``cuda``.
         processes: data-parallel processes on this machine; each takes its share of every batch.
         threads: of each process; None for what torch chooses.
         callbacks: Lightning's, for measurements of one's own.
 
     Raises:
-        InvalidRecipe: ``folder`` holds another run, or none to resume from.
+        InvalidRecipe: ``folder`` holds another run, or none to resume from, or one of another recipe.
         KeyboardInterrupt: Ctrl-C or SIGTERM, once the state is saved; in the first batch there is none.
     """
     state = folder / RESUME
     if resume and not state.is_file():
         raise InvalidRecipe(f"{folder}: nothing to resume, {RESUME} is missing; train without --resume")
+    if resume:
+        _require_same(recipe, state)
     if not resume and (state.is_file() or (folder / WEIGHTS).is_file()):
         raise InvalidRecipe(f"{folder}: holds a run already; add --resume to continue it or choose another --output")
 
@@ -110,7 +116,7 @@ def _train(
     lightning.seed_everything(recipe.seed, verbose=False)
     problem = problems.find(recipe.problem)
     module = LEARNERS[recipe.method](problem, recipe)
-    before = begin_with(module, recipe.weights) if recipe.weights else None
+    before = begin_with(module, recipe.weights) if recipe.weights and not resume else None
     if recipe.compile and _compiler():
         module.policy.compile(dynamic=module.dynamic)
     data = RandomInstances(problem, recipe.data, recipe.seed, most=recipe.validation.most)
@@ -146,6 +152,16 @@ def _train(
         trainer.validate(module, datamodule=data, verbose=False)
 
 
+def _require_same(recipe: Recipe, state: Path) -> None:
+    begun, asked = torch.load(state, map_location="cpu", weights_only=True)["recipe"], recipes.flat(recipe)
+    for key in [key for key in asked if key.partition(".")[0] not in FREE]:
+        if begun.get(key) != asked[key]:
+            raise InvalidRecipe(
+                f"{state.parent}: was begun with {key} = {begun.get(key)}, the recipe has {asked[key]}; --resume may "
+                f"change {', '.join(FREE)} alone"
+            )
+
+
 def begin_with(module: Learner, weights: str) -> dict[str, Any]:
     """Copy ``weights``, a shipped name or a folder, into ``module``; what their record says of how they were learned.
 
@@ -179,12 +195,12 @@ class Keeper(Callback):
         self.saved = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
-        """The learning curve so far."""
-        return {"curve": self.curve}
+        """What the record will say of the past."""
+        return {"curve": self.curve, "before": self.before}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """The learning curve before the interruption."""
-        self.curve = state["curve"]
+        """The past from before the interruption."""
+        self.curve, self.before = state["curve"], state["before"]
 
     def on_train_batch_start(self, trainer: lightning.Trainer, module: Any, *_: Any) -> None:
         """Save the state if it is time, when all of the last batch is done; all processes agree on when.

@@ -8,6 +8,7 @@ import itertools
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,7 +30,7 @@ from l2o.data import Batch, draw_batch
 from l2o.learner import Learner
 from l2o.models.patch import Patch
 from l2o.problems.base import Graph
-from l2o.recipe import Data, InvalidRecipe, Recipe, from_dict
+from l2o.recipe import Budget, Data, InvalidRecipe, Optimizer, Recipe, Validation, from_dict
 from l2o.reinforce import Reinforce
 from l2o.self_improvement import SelfImprovement
 from l2o.train import train
@@ -217,6 +218,22 @@ def test_weights_can_begin_with_others(tmp_path: Path) -> None:
         train(recipe(weights=str(first), model={"width": 12}), tmp_path / "fourth")
     with pytest.raises(InvalidCheckpoint, match="neither a shipped one"):
         train(recipe(weights="nowhere"), tmp_path / "fifth")
+
+
+def test_what_is_continued_is_the_same_recipe_and_needs_no_other_weights(tmp_path: Path) -> None:
+    first = train(recipe(), tmp_path / "first", quiet=True)
+    begun = recipe(weights=str(first), validation={"checkpoint": 1e-9})
+    second = train(begun, tmp_path / "second", quiet=True)
+    shutil.rmtree(first)
+    longer = dataclasses.replace(begun, budget=Budget(decisions=1200), validation=Validation(every=3))
+    train(longer, second, resume=True, quiet=True)
+    record = checkpoint.load(str(second)).record
+    assert record["decisions"] >= 1200 and record["before"]["weights"] == str(first)
+    found = "was begun with optimizer.rate = 0.001, the recipe has 0.5; --resume may change budget, validation"
+    with pytest.raises(InvalidRecipe, match=found):
+        train(dataclasses.replace(begun, optimizer=Optimizer(rate=0.5, warmup=2)), second, resume=True)
+    with pytest.raises(InvalidRecipe, match=r"model.width = 8, the recipe has 12"):
+        train(recipe(model={"kind": "local", "width": 12}, weights=str(first)), second, resume=True)
 
 
 def one_gradient(loaded: Recipe) -> tuple[Reinforce, Construction, list[torch.Tensor]]:
