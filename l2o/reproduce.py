@@ -11,13 +11,13 @@ several: each arm is then trained at each of them, and has a row in the table fo
 
 from __future__ import annotations
 
+import itertools
 import json
-import math
 import multiprocessing
 import pkgutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -31,6 +31,8 @@ from l2o.problems.instance import Floats, InvalidInstance
 from l2o.workers import begin
 
 if TYPE_CHECKING:
+    import lightning
+
     from l2o.actor_critic import ActorCritic
 
 POINTS = 200
@@ -192,27 +194,33 @@ def train(run: Run) -> Run:
     )
     trainer = lightning.Trainer(
         accelerator="cpu", max_epochs=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False,
+        enable_model_summary=False, callbacks=[_course(run)],
     )  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        trainer.fit(module, rollouts(run, module))
+        trainer.fit(module, itertools.count())
     unready = run.path.with_suffix(".part")
     unready.write_text(json.dumps(module.returns))
     unready.replace(run.path)
     return run
 
 
-def rollouts(run: Run, module: ActorCritic) -> Iterator[int]:
-    """Their numbers, as many as make the run; now and then a line on standard error."""
-    told, task = time.monotonic(), TASKS[run.task]
-    for number in range(math.ceil(run.steps / (task.environments * module.settings.steps))):
-        yield number
-        if time.monotonic() - told > SILENCE:
-            told = time.monotonic()
-            last = [earned for _, earned in module.returns[-task.episodes :]]
+def _course(run: Run) -> lightning.Callback:
+    """Ends it when its steps are played; now and then a line on standard error."""
+    from lightning.pytorch.callbacks import LambdaCallback
+
+    told = [time.monotonic()]
+
+    def on_train_batch_end(trainer: lightning.Trainer, module: ActorCritic, *_: Any) -> None:
+        # Not after so many roll-outs: steps that only begin an episode are none.
+        trainer.should_stop = module.played >= run.steps
+        if time.monotonic() - told[0] > SILENCE:
+            told[0] = time.monotonic()
+            last = [earned for _, earned in module.returns[-TASKS[run.task].episodes :]]
             mean = f", last returns {np.mean(last):.2f}" if last else ""
             print(f"{run.path.stem}: {module.played:,} steps{mean}", file=sys.stderr, flush=True)
+
+    return LambdaCallback(on_train_batch_end=on_train_batch_end)
 
 
 def environments(task: Task) -> Any:

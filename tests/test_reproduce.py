@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import l2o as package
+from l2o.problems.gridworld import GridWorlds
 from l2o.problems.instance import InvalidInstance
 from l2o.reproduce import POINTS, TASKS, Run, curve, reproduce, table, train
 
@@ -71,7 +72,7 @@ def test_a_killed_reproduction_goes_on_where_it_was(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == whole + 1
     for path in tmp_path.glob("*.json"):
         steps = [step for step, _ in json.loads(path.read_text())]
-        assert steps == sorted(steps) and steps[0] > 0 and steps[-1] <= 1_024
+        assert steps == sorted(steps) and steps[0] > 0 and steps[-1] < 1_000 + 4 * 64
 
 
 @pytest.mark.parametrize(("task", "arm"), [("pong", "augmented"), ("gridworld", "group-cnn")])
@@ -85,7 +86,19 @@ def test_other_runs_are_made_and_tell_how_far_they_are(
     # A game of Pong takes longer than that.
     assert not returns if task == "pong" else returns
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 5 and lines[-1].startswith(f"{task}-{arm}-0.001-0-160: ")
+    assert lines[-1].startswith(f"{task}-{arm}-0.001-0-160: ") and 160 <= int(lines[-1].split()[1]) < 160 + 32
+
+
+def test_steps_that_only_begin_an_episode_are_not_of_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(TASKS, "gridworld", replace(TASKS["gridworld"], environments=2))
+    monkeypatch.setattr("l2o.reproduce.SILENCE", 0.0)
+    monkeypatch.setattr(GridWorlds, "longest", 3)
+    train(Run("gridworld", "plain", 0, 1e-3, 160, tmp_path))
+    told = [int(line.split()[1]) for line in capsys.readouterr().err.splitlines()]
+    # Of a roll-out of 32 steps at least every fourth begins an episode.
+    assert told[-2] < 160 <= told[-1] and len(told) >= 6
 
 
 def test_curves_are_means_of_the_last_episodes(tmp_path: Path) -> None:
