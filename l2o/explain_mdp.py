@@ -29,8 +29,12 @@ class Map:
     coords: Floats
     """``[n, 2]``"""
     demand: Ints | None = None
-    """``[n]`` whole, 0 for the depot; None for tours."""
+    """``[n]`` whole, 0 for the depot, none above the capacity; None for tours."""
     capacity: int = 0
+
+    def __post_init__(self) -> None:
+        if self.demand is not None and self.demand.max() > self.capacity:
+            raise ValueError(f"found a demand of {self.demand.max()} above the capacity of {self.capacity}")
 
     def distance(self, a: int, b: int) -> float:
         """Euclidean."""
@@ -103,7 +107,8 @@ def shape(maps: Sequence[Map], state: Partial, marked: int = -1) -> Hashable:
     # Only nodes that are alike by themselves can take each other's place.
     orders = itertools.product(*(itertools.permutations(group) for group in groups))
     between = min((tuple(apart[np.ix_(o, o)].ravel().tolist()) for o in map(_joined, orders)), default=())
-    return load, float(apart[anchors]), tuple(kind[node] for node in ordered), between
+    full = here.capacity if unvisited else 0
+    return load, full, float(apart[anchors]), tuple(kind[node] for node in ordered), between
 
 
 def _joined(groups: Sequence[Sequence[int]]) -> list[int]:

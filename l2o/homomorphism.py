@@ -47,6 +47,8 @@ class MDP:
             raise ValueError(f"found {len(self.state)} states and {len(self.reward)} rewards for {pairs} pairs")
         if pairs and not (self.state.min() >= 0 and self.state.max() < states):
             raise ValueError(f"found a pair of a state outside 0 .. {states - 1}")
+        if not np.isfinite(self.reward).all():
+            raise ValueError(f"found a reward of {self.reward[~np.isfinite(self.reward)][0]}; it must be finite")
         if pairs and (self.transition.data.min(initial=0.0) < 0 or not np.allclose(self.transition.sum(axis=1), 1)):
             raise ValueError("found a row of transitions that is no distribution")
 
@@ -136,8 +138,13 @@ class Homomorphism:
         """The two conditions, reward and block transitions, for every pair, and that no state lacks an action.
 
         Raises:
-            Violation: the first pair that breaks one.
+            Violation: the first pair that breaks one, or the processes have not the same discount.
+            ValueError: it is no map of states to states and pairs to pairs.
         """
+        _require_map("states", self.state, self.ground.states, self.abstract.states)
+        _require_map("pairs", self.pair, len(self.ground.state), len(self.abstract.state))
+        if self.ground.discount != self.abstract.discount:
+            raise Violation(f"discounted by {self.ground.discount:g}, its image by {self.abstract.discount:g}")
         astray = np.flatnonzero(self.abstract.state[self.pair] != self.state[self.ground.state])
         if len(astray):
             k = int(astray[0])
@@ -191,6 +198,11 @@ class Homomorphism:
         return Homomorphism(self.ground, other.abstract, other.state[self.state], other.pair[self.pair])
 
 
+def _require_map(kind: str, found: Ints, count: int, images: int) -> None:
+    if found.shape != (count,) or (count and not (found.min() >= 0 and found.max() < images)):
+        raise ValueError(f"found no map of {count} {kind} to 0 .. {images - 1}")
+
+
 def orbits(actions: Sequence[Ints]) -> Ints:
     """``[N]`` the orbit of each of ``N`` things under the group that the permutations ``actions [N]`` generate."""
     n = len(actions[0])
@@ -233,19 +245,19 @@ def coarsest(mdp: MDP) -> Homomorphism:
     split it by what can be earned and reached, until nothing is left to be split.
     """
     state = np.zeros(mdp.states, np.int64)
-    rewards = _classes(np.round(mdp.reward / CLOSE / max(1.0, float(np.abs(mdp.reward).max(initial=0.0)))).tolist())
+    rewards = _alike(mdp.reward / max(1.0, float(np.abs(mdp.reward).max(initial=0.0))))
     while True:
         blocks = int(state.max(initial=-1)) + 1
         member = csr_array((np.ones(mdp.states), (np.arange(mdp.states), state)), shape=(mdp.states, blocks))
         reached = (mdp.transition @ member).tocsr()
         reached.sort_indices()
-        ends = reached.indptr
+        ends, chances = reached.indptr, _alike(reached.data)
         signatures = [
             (
                 int(state[mdp.state[k]]),
                 int(rewards[k]),
                 tuple(reached.indices[ends[k] : ends[k + 1]].tolist()),
-                tuple(np.round(reached.data[ends[k] : ends[k + 1]] / CLOSE).tolist()),
+                tuple(chances[ends[k] : ends[k + 1]].tolist()),
             )
             for k in range(len(mdp.state))
         ]
@@ -263,3 +275,11 @@ def _classes(keys: Sequence[Hashable]) -> Ints:
     """``[N]`` the same number for equal keys, in the order of their first appearance."""
     number: dict[Hashable, int] = {}
     return np.array([number.setdefault(key, len(number)) for key in keys], np.int64)
+
+
+def _alike(values: Floats) -> Ints:
+    """``[N]`` the same number for ``values [N]`` that are the same; rounding them would part some by chance."""
+    order = np.argsort(values)
+    number = np.empty(len(values), np.int64)
+    number[order] = np.cumsum(np.diff(values[order], prepend=-np.inf) > CLOSE)
+    return number

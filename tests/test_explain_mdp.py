@@ -57,6 +57,14 @@ def test_what_forgets_the_load_is_no_homomorphism(monkeypatch: pytest.MonkeyPatc
         stages(maps)
 
 
+def test_a_load_that_can_be_filled_up_to_another_capacity_is_another() -> None:
+    points, demand = np.random.default_rng(0).random((6, 2)), np.array([0, 1, 1, 1, 1, 1])
+    together = stages([Map(points, demand, 2), Map(points, demand, 3)])
+    assert together[2].states > stages([Map(points, demand, 2)])[2].states
+    with pytest.raises(ValueError, match="found a demand of 3 above the capacity of 2"):
+        Map(points, demand * 3, 2)
+
+
 def test_shapes_follow_motions_and_renumbering_and_nothing_else() -> None:
     rng = np.random.default_rng(0)
     coords = rng.random((6, 2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -125,6 +126,32 @@ def test_copies_of_a_process_are_found_to_be_one(seed: int, states: int, copies:
     again = coarsest(found.abstract)
     assert again.abstract.states == found.abstract.states
     found.then(again).check()
+
+
+def test_what_differs_by_rounding_alone_is_one() -> None:
+    """A probability, and the same as a sum of nine, at a border of what rounding to whole units would tell apart."""
+    transition = np.zeros((11, 12))
+    transition[0, [2, 11]] = 1 / 1024, 1 - 1 / 1024
+    transition[1, 2:11], transition[1, 11] = 1 / 9216, 1 - 1 / 1024
+    transition[2:, 11] = 1.0
+    assert transition[0, 2] != sum(transition[1, 2:11].tolist()) == pytest.approx(1 / 1024, rel=1e-12)
+    found = coarsest(MDP(np.arange(11), np.array([0.0, 0.0, *[5.0] * 9]), csr_array(transition)))
+    found.check()
+    assert found.abstract.states == 3
+
+
+def test_what_is_no_map_is_refused() -> None:
+    mdp, _, _ = grid_world()
+    same = (np.arange(mdp.states), np.arange(len(mdp.state)))
+    Homomorphism(mdp, mdp, *same).check()
+    with pytest.raises(Violation, match=r"discounted by 0.95, its image by 0.5"):
+        Homomorphism(mdp, replace(mdp, discount=0.5), *same).check()
+    with pytest.raises(ValueError, match=r"found no map of 25 states to 0 .. 24"):
+        Homomorphism(mdp, mdp, same[0] - 1, same[1]).check()
+    with pytest.raises(ValueError, match=r"found no map of 96 pairs to 0 .. 95"):
+        Homomorphism(mdp, mdp, same[0], same[1][:-1]).check()
+    with pytest.raises(ValueError, match="found a reward of nan; it must be finite"):
+        replace(mdp, reward=np.full(len(mdp.state), np.nan))
 
 
 def test_orbits_of_several_generators() -> None:
