@@ -50,16 +50,17 @@ class Wind(TSP):
         """Cost ``[...]`` of going from node ``a`` to ``b`` of instances ``row``, three tensors that broadcast.
 
         With the depot at the origin the wind at the middle of the leg is ``J (a + b) / |a + b|``, where ``J`` turns by
-        a right angle, and its part along ``b - a`` is ``2 (a x b) / |a + b|``.
+        a right angle, and its part along ``b - a`` is ``2 (a x b) / |a + b|``, here as ``2 (a x (a + b)) / |a + b|``:
+        where the leg nearly passes the depot both parts of the former are small and their ratio is rounding.
         """
         if graph.pos.shape[-1] != 2:
             raise Unsupported(f"found points in {graph.pos.shape[-1]} dimensions, expected 2; wind turns in the plane")
         depot = graph.pos[row, 0]
         start, end = graph.pos[row, a] - depot, graph.pos[row, b] - depot
-        cross = start[..., 0] * end[..., 1] - start[..., 1] * end[..., 0]
+        middle = start + end
+        cross = start[..., 0] * middle[..., 1] - start[..., 1] * middle[..., 0]
         # Where the middle is the depot there is no wind, and the cross product is zero.
-        middle = (start + end).norm(dim=-1).clamp(min=torch.finfo(cross.dtype).tiny)
-        helped: Tensor = 2 * cross / middle
+        helped: Tensor = 2 * cross / middle.norm(dim=-1).clamp(min=torch.finfo(cross.dtype).tiny)
         return graph.distance(row, a, b) - STRENGTH * helped
 
     def cost(self, instance: Instance, routes: Routes) -> float:
@@ -67,9 +68,10 @@ class Wind(TSP):
         tour = np.array(routes[0])
         points = self._points(instance)
         start, end = points[tour], points[np.roll(tour, -1)]
-        cross = start[:, 0] * end[:, 1] - start[:, 1] * end[:, 0]
-        middle = np.maximum(np.linalg.norm(start + end, axis=1), np.finfo(np.float64).tiny)
-        return super().cost(instance, routes) - 2 * STRENGTH * float((cross / middle).sum())
+        middle = start + end
+        cross = start[:, 0] * middle[:, 1] - start[:, 1] * middle[:, 0]
+        helped = cross / np.maximum(np.linalg.norm(middle, axis=1), np.finfo(np.float64).tiny)
+        return super().cost(instance, routes) - 2 * STRENGTH * float(helped.sum())
 
     def check(self, instance: Instance, routes: Routes) -> float:
         """Every node exactly once, in one tour; each leg's direction beside the wind's at its middle."""

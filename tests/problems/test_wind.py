@@ -78,6 +78,19 @@ def test_straight_with_the_wind_and_straight_against_it() -> None:
     assert float(WIND.leg(graph, row, torch.tensor([2]), torch.tensor([2]))) == 0
 
 
+def test_a_leg_that_passes_the_depot_costs_half_its_length_more_or_less_at_most() -> None:
+    """The wind there is of no direction but for rounding; what it can do is bounded all the same."""
+    rng = np.random.default_rng(0)
+    depot, away = rng.random((500, 1, 2)), rng.standard_normal((500, 1, 2))
+    graph = Graph(torch.from_numpy(np.concatenate([depot, depot + away, depot - away], axis=1)), torch.zeros(500, 3))
+    leg = WIND.leg(graph, torch.arange(500), torch.tensor(1), torch.tensor(2))
+    length = 2 * torch.from_numpy(away).norm(dim=2)[:, 0]
+    assert ((leg / length - 1).abs() <= STRENGTH * (1 + 1e-12)).all()
+    for number in range(0, 500, 10):
+        instance = graph.instance(WIND.name, number)
+        assert WIND.cost(instance, ((0, 1, 2),)) == pytest.approx(WIND.check(instance, ((0, 1, 2),)), rel=1e-12)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_dynamic_programming_over_tails_finds_the_cheapest_of_all_tours(seed: int) -> None:
     graph = graph_of(seed=seed)
