@@ -13,6 +13,7 @@ and the opponent, who holds his paddle a little lower than a mirror would have i
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -51,12 +52,10 @@ class Pong(VectorEnv[Images, Ints, Any]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
 
-    def reset(
-        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Images, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Images, dict[str, Any]]:
         """New games, each after as many frames of nothing, up to 30, as its seed says."""
         # The emulator would give the games of the next seed the same seeds but for one.
-        seeds = seed * self.num_envs + np.arange(self.num_envs) if isinstance(seed, int) else None
+        seeds = None if seed is None else operator.index(seed) * self.num_envs + np.arange(self.num_envs)
         seen, info = self._games.reset(seed=seeds)
         return _court(seen), info
 

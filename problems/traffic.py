@@ -127,7 +127,7 @@ class Junctions(Fleets):
 
     def advance(self, actions: Ints, drawn: Bools) -> tuple[Floats, Bools]:
         """Lights change, cars go, others enter."""
-        self.lets = actions
+        self.lets = np.array(actions)
         flat = self.cars.reshape(self.num_envs, -1)
         full = self.cars | flat[:, TWIN]
         blocked = np.zeros_like(full)

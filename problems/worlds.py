@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
@@ -51,11 +52,9 @@ class Worlds(VectorEnv[Any, Ints, Any], ABC):
     def seen(self) -> Any:
         """What is seen now."""
 
-    def reset(
-        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
-        """All begin anew."""
-        super().reset(seed=seed if isinstance(seed, int) else None)
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """All begin anew; one seed is for all of them."""
+        super().reset(seed=None if seed is None else operator.index(seed))
         self.begin(np.ones(self.num_envs, bool))
         self.steps[:] = 0
         self._ended[:] = False

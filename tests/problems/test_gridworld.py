@@ -48,6 +48,17 @@ def test_an_episode_ends_after_a_hundred_steps() -> None:
         assert not terminated.any() and truncated.all() == (step == worlds.longest)
 
 
+def test_equal_seeds_give_equal_worlds_whatever_kind_of_number_they_are() -> None:
+    def begun(seed: object) -> list[list[int]]:
+        worlds = GridWorlds(50)
+        worlds.reset(seed=seed)  # type: ignore[arg-type]
+        return worlds.prey.tolist()  # type: ignore[no-any-return]
+
+    assert begun(7) == begun(np.int64(7)) != begun(8)
+    with pytest.raises(TypeError):
+        begun([7] * 50)
+
+
 def test_what_is_seen() -> None:
     worlds = GridWorlds(1)
     seen, _ = worlds.reset(seed=3)

@@ -163,6 +163,17 @@ def streets_turned(values: NDArray[Any], quarters: int) -> NDArray[Any]:
     return np.roll(fours, quarters, axis=2).reshape(values.shape)
 
 
+def test_actions_stay_the_callers() -> None:
+    towns = Junctions(2)
+    towns.reset(seed=0)
+    actions = np.zeros((2, 4), np.int64)
+    towns.step(actions)
+    towns.reset(seed=1)
+    assert towns.lets.any() and not actions.any()
+    towns._ended[:] = True
+    towns.step(np.broadcast_to(0, (2, 4)))  # read-only
+
+
 def test_the_turned_town_goes_the_same_way() -> None:
     """With turned actions and turned chance, until long after the last car has come."""
     count, symmetry = 6, traffic_symmetry()
