@@ -150,7 +150,13 @@ def upside_down(side: int) -> Representation:
 
 
 def symmetrize(weight: Tensor, outputs: Representation, inputs: Representation) -> Tensor:
-    """The mean over the group of ``K_g^-1 W L_g`` for ``weight [..., out, in]``: the nearest equivariant map."""
+    """The mean over the group of ``K_g^-1 W L_g`` for ``weight [..., out, in]``: the nearest equivariant map.
+
+    Raises:
+        ValueError: the representations are of groups of different order.
+    """
+    if outputs.order != inputs.order:
+        raise ValueError(f"found representations of {inputs.order} and of {outputs.order} elements, expected one group")
     inverse = torch.linalg.inv(outputs.matrices)
     return torch.einsum("goi,...ij,gjk->...ok", inverse, weight, inputs.matrices) / outputs.order
 

@@ -140,3 +140,5 @@ def test_what_is_no_representation_is_refused() -> None:
         Representation.of_permutations([(0, 1, 2), (1, 2, 0)]).regular()
     with pytest.raises(ValueError, match="expected one of"):
         basis(cyclic(3), cyclic(3), seeded(), "wavelets")
+    with pytest.raises(ValueError, match="found representations of 4 and of 1 elements, expected one group"):
+        basis(Representation.trivial(1), cyclic(4), seeded())
