@@ -16,13 +16,11 @@ from dataclasses import dataclass, replace
 from l2o import problems
 from l2o.fresh import Answer, Task, attempt, attempt_afresh
 from l2o.problems import rules
-from l2o.problems.instance import Infeasible, Instance
+from l2o.problems.instance import TIE, Infeasible, Instance
 from l2o.selection import random_instances
 from l2o.solvers import NAMES
 
 OK, FAILED, SKIPPED = "ok", "failed", "skipped"
-TIE = 1e-9
-"""Relative difference up to which two costs are one: sums of floats depend on their order."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +154,7 @@ def judged(instance: Instance, solver: str, answer: Answer) -> Row:
         problem, routes = rules.find(instance.problem), answer.solution.routes
         try:
             cost = problem.check(instance, routes)
-            if math.isclose(cost, problem.cost(instance, routes), rel_tol=TIE, abs_tol=TIE):
+            if abs(cost - problem.cost(instance, routes)) <= instance.slack(cost):
                 status = OK
             else:
                 cost, reason = None, "its cost and the check of its solution differ"

@@ -61,7 +61,7 @@ def join(
     watch: Callable[[int, Fragments], None] | None = None,
     stop: Callable[[int], bool] | None = None,
 ) -> Joined | None:
-    """Join the nodes of every instance, three at least, to a solution.
+    """Join the nodes of every instance to a solution.
 
     Args:
         share: of the joins left, how many one round makes, the most probable ones; at least one. Where more are sure,
@@ -76,6 +76,8 @@ def join(
     from l2o import kernels_join
 
     batch, n, _ = graph.pos.shape
+    if n == 1:
+        return Joined([() if problem.depot else ((0,),)] * batch, graph.pos.new_zeros(batch))
     fragments = problem.fragments(graph) if partial is None else partial[0].clone()
     open_, other = fragments.open.view(-1).numpy(), fragments.other.view(-1).numpy()
     load = fragments.load.view(-1).numpy()

@@ -24,7 +24,7 @@ from l2o.improve import compiled, warm_up
 from l2o.improve import improve as local_search
 from l2o.improve.run import pool_of
 from l2o.problems import rules
-from l2o.problems.instance import Instance, Routes, Solution
+from l2o.problems.instance import TIE, Instance, Routes, Solution
 from l2o.progress import Watcher
 from l2o.weights import Weights
 
@@ -45,8 +45,6 @@ CHECKING = 1e-5
 """Seconds for each node that the check at the end takes, about: all else ends so much earlier."""
 LOADING, BUILDING = 2.5, 0.004
 """Seconds that it takes to load torch and the weights, and for each node to build a solution, about."""
-TIE = 1e-9
-"""Relative difference up to which a bound and a cost are one: sums of floats depend on their order."""
 WORTH = {False: 4, True: 2}
 """The policy is asked where so many times that long is left: alone, and beside a search on other cores."""
 
@@ -222,7 +220,7 @@ class Best:
     @property
     def optimal(self) -> bool:
         """Whether the bound says that nothing costs less."""
-        return self.bound is not None and self.bound.value >= self.cost * (1 - TIE)
+        return self.bound is not None and self.bound.value >= self.cost - TIE * abs(self.cost)
 
     def certify(self, bound: Bound) -> None:
         """Keep ``bound`` if it is the best so far."""
@@ -261,14 +259,15 @@ class Best:
             self._closed = True
         routes, solver = self.routes, self.solver
         cost = self.check(routes)
-        if not math.isclose(cost, self.cost, rel_tol=1e-9, abs_tol=1e-9):
+        slack = self._instance.slack(cost)
+        if abs(cost - self.cost) > slack:
             raise RuntimeError(
                 f"{self._instance.name}: {solver} says its cost is {self.cost!r}, the check says {cost!r}"
             )
         if self.bound is None:
             return Solution(routes, cost, solver, self._clock.seconds, tuple(self.trace))
         value, method = self.bound.value, self.bound.method
-        if value > cost * (1 + TIE):
+        if value > cost + slack:
             raise RuntimeError(
                 f"{self._instance.name}: {method} says that nothing costs less than {value!r}, found {cost!r}"
             )

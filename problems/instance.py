@@ -13,6 +13,8 @@ from l2o.problems import distance
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+TIE = 1e-9
+"""Relative difference of costs that is put down to rounding."""
 Routes = tuple[tuple[int, ...], ...]
 """Node numbers ``0 .. n-1``; a tour is one route, and the depot is not written."""
 
@@ -120,6 +122,14 @@ class Instance:
     def symmetric(self) -> bool:
         """Whether the way back always costs what the way there does."""
         return self.matrix is None or bool((self.matrix == self.matrix.T).all())
+
+    def slack(self, cost: float) -> float:
+        """By how much ``cost``, of some solution, may be off by rounding alone.
+
+        In proportion to it; or, where costs of both signs may cancel, to the dearest leg.
+        """
+        leg = 0.0 if self.matrix is None else float(np.abs(self.matrix).max(initial=0.0))
+        return TIE * max(abs(cost), leg)
 
     @property
     def has_depot(self) -> bool:

@@ -101,7 +101,13 @@ def test_routes_serve_every_customer_within_the_capacity(distribution: str, shar
         assert float(made.cost[row]) == pytest.approx(problems.find("cvrp").check(graph.instance("cvrp", row), routes))
 
 
-@pytest.mark.parametrize("n", [3, 4, 5])
+def test_a_single_node() -> None:
+    tour, routes = join(TSP, untrained(), sample(1, 2)), join(CVRP, untrained(moves=2), sample(1, 2))
+    assert tour is not None and tour.routes == [((0,),)] * 2 and tour.cost.tolist() == [0, 0]
+    assert routes is not None and routes.routes == [(), ()] and routes.cost.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 5])
 def test_the_smallest_maps(n: int) -> None:
     made = join(TSP, untrained(), sample(n, 5))
     assert made is not None and all(sorted(tour) == list(range(n)) for (tour,) in made.routes)

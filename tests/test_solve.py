@@ -242,6 +242,34 @@ def test_a_cost_that_the_check_does_not_confirm_never_leaves(monkeypatch: pytest
         solve(cities(10), untrained("tsp"), improve=False)
 
 
+@pytest.mark.parametrize("problem", ["tsp", "atsp"])
+def test_costs_below_zero_are_proven_too(problem: str) -> None:
+    matrix = -np.random.default_rng(1).integers(0, 9, (6, 6)).astype(float)
+    matrix = matrix + matrix.T if problem == "tsp" else matrix
+    instance = Instance.of_matrix("below", problem, matrix)
+    least = min(
+        problems.rules.find(problem).check(instance, ((0, *rest),)) for rest in itertools.permutations(range(1, 6))
+    )
+    solution = solve(instance, None, time_limit=2.0, bound=True)
+    assert solution.cost == solution.bound == least < 0
+
+
+@pytest.mark.parametrize("n", [10, 20])
+def test_costs_of_nothing_at_all(n: int) -> None:
+    solution = solve(Instance.of_matrix("nothing", "atsp", np.zeros((n, n))), None, time_limit=1.0, bound=True)
+    assert solution.cost == solution.bound == 0
+
+
+def test_costs_of_both_signs_that_cancel() -> None:
+    """What they add up to has no more digits than the legs have."""
+    rng = np.random.default_rng(0)
+    up = rng.integers(-(10**8), 10**8, 30)
+    matrix = (rng.random((30, 30)) + up[:, None] - up).round(3)
+    np.fill_diagonal(matrix, 0)
+    solution = solve(Instance.of_matrix("cancel", "atsp", matrix), None, time_limit=1.0, bound=True)
+    assert 0 < solution.cost < 30 and solution.bound is not None and solution.bound <= solution.cost
+
+
 def test_a_bound_that_a_solution_contradicts_never_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(*_: object, told: Callable[[Bound], None], **__: object) -> None:
         told(Bound(1e9, "a guess"))

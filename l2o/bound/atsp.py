@@ -59,7 +59,7 @@ def bounds(task: Task) -> None:
         return
     nodes = np.arange(n)
     costs = instance.distance(nodes[:, None], nodes)
-    scale = min(SCALE, 2.0 ** math.floor(math.log2(2.0**52 / (n * max(1e-300, np.abs(costs).max())))))
+    scale = min(SCALE, 2.0 ** math.floor(math.log2(2.0**52 / (n * max(1e-200, np.abs(costs).max())))))
 
     def value(total: int) -> float:
         return float(math.ceil(total / scale)) if instance.whole else total / scale
