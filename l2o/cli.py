@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import math
 import os
 import sys
@@ -445,12 +447,22 @@ def main() -> NoReturn:
     # Threads that wait for each other busily come to a standstill when other programs want the cores too.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     keep_freed_memory()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names of files may be of letters that the terminal has none for.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = _run()
         sys.stdout.flush()
     except BrokenPipeError:  # nobody reads any more; the interpreter would say so once again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        from l2o.exits import complain
+
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = complain("found no space left for the answer, expected some; make room")
     if threading.active_count() > 1:  # do not wait for work that was left behind
         sys.stderr.flush()
         os._exit(code)

@@ -13,7 +13,7 @@ from typing import Any
 
 from l2o import outputs
 from l2o.compare import OK, Row, Summary, TimeLimit, common, compare, groups, rehearse, summarise
-from l2o.exits import INTERRUPTED, SOLVED
+from l2o.exits import INTERRUPTED, SOLVED, complain
 from l2o.interrupt import Interrupt
 from l2o.machine import commit, hardware, versions
 from l2o.problems.instance import InvalidInstance
@@ -109,10 +109,14 @@ def compare_files(sources: Sequence[str], filters: Filters, request: Request, de
         "summary": [asdict(line) for line in summarise(rows, solvers)],
         "rows": [asdict(row) for row in rows],
     }
+    code = SOLVED
     for path in paths:
-        write(path, document)
+        try:
+            write(path, document)
+        except InvalidInstance as error:  # what was measured is not lost for that
+            code = complain(error)
     print(text(rows, solvers, document))
-    return INTERRUPTED if interrupted else SOLVED
+    return INTERRUPTED if interrupted else code
 
 
 def say(line: str, *, quiet: bool) -> None:
@@ -131,7 +135,7 @@ def outcome(row: Row) -> str:
 
 def write(path: Path, document: dict[str, Any]) -> None:
     """Rows as CSV, or everything as JSON. Raises :class:`InvalidInstance` where that fails."""
-    try:
+    with outputs.writing(path):
         if path.suffix == ".json":
             path.write_text(json.dumps(_plain(document), indent=1) + "\n", encoding="utf-8")
         else:
@@ -139,10 +143,6 @@ def write(path: Path, document: dict[str, Any]) -> None:
                 table = csv.DictWriter(stream, [field.name for field in fields(Row)])
                 table.writeheader()
                 table.writerows(document["rows"])
-    except OSError as error:
-        raise InvalidInstance(
-            f"{path}: found no writable place ({error.strerror}), expected one; give another path"
-        ) from None
 
 
 def _plain(value: Any) -> Any:

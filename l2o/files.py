@@ -10,7 +10,7 @@ from pathlib import Path
 from l2o.problems.distance import ROUNDINGS
 from l2o.problems.instance import Instance, InvalidInstance
 from l2o.published import best_known, find_row
-from l2o.sections import Entry, cut, malformed
+from l2o.sections import Entry, cut, malformed, printable
 from l2o.solutions import is_solution, read_solution, write_solution
 from l2o.source import load
 from l2o.tables import interpret_csv, read_npy
@@ -18,7 +18,9 @@ from l2o.tsplib import interpret
 
 __all__ = ["read", "read_solution", "write_solution"]
 
-_TSPLIB = re.compile(r"^[ \t]*(DIMENSION|TYPE|EDGE_WEIGHT_TYPE|[A-Z_]+_SECTION)\b[ \t]*([:=\s]|\Z)", re.MULTILINE)
+_TSPLIB = re.compile(
+    r"(?:^|\r)[ \t]*(DIMENSION|TYPE|EDGE_WEIGHT_TYPE|[A-Z_]+_SECTION)\b[ \t]*([:=\s]|\Z)", re.MULTILINE | re.IGNORECASE
+)
 
 
 def read(path: str | os.PathLike[str], *, rounding: str | None = None, vehicles: int | None = None) -> Instance:
@@ -34,7 +36,7 @@ def read(path: str | os.PathLike[str], *, rounding: str | None = None, vehicles:
             f"found rounding {rounding!r}, expected one of {', '.join(ROUNDINGS)}; choose one of them"
         )
     file = None if str(path) == "-" else Path(path)
-    name = re.sub(r"\.(a?tsp|vrp|csv|txt|npy)$", "", file.name.removesuffix(".gz")) if file else "stdin"
+    name = re.sub(r"\.(a?tsp|vrp|csv|txt|npy)$", "", printable(file.name.removesuffix(".gz"))) if file else "stdin"
     row = find_row(file) if file else None
     if rounding is None and row is not None:
         rounding = row.rounding
@@ -46,7 +48,11 @@ def read(path: str | os.PathLike[str], *, rounding: str | None = None, vehicles:
         is_csv = file is not None and file.name.removesuffix(".gz").endswith(".csv")
         if not is_csv and is_solution(text):
             raise malformed(where, None, "a solution", "an instance", "give it with --initial beside its instance")
-        if is_csv or (file is None and not _TSPLIB.search(text)):
+        other = not _TSPLIB.search(text)
+        if other and file is not None and file.name.removesuffix(".gz").endswith((".jsonl", ".txt")):
+            advice = "if it holds many, one a line, give it to l2o solve-many"
+            raise malformed(where, None, "no section of TSPLIB", "one instance", advice)
+        if is_csv or (file is None and other):
             instance = interpret_csv(text, where, name=name, rounding=rounding)
         else:
             sections = cut(text, where)

@@ -13,7 +13,7 @@ import numpy as np
 from l2o.problems.distance import ROUNDINGS, Floats, default_rounding
 from l2o.problems.instance import Infeasible, Instance, InvalidInstance, Routes, Unsupported
 from l2o.published import find_row
-from l2o.sections import LARGEST, malformed, shown
+from l2o.sections import LARGEST, malformed, printable, shown
 from l2o.solutions import length
 from l2o.source import load
 
@@ -91,7 +91,7 @@ class _Line:
         instance = self._instance("cvrp", np.vstack([depot, xy]))
         instance = replace(instance, demand=np.concatenate([[0.0], demand]), capacity=float(capacity))
         if isinstance(fields.get("name"), str):
-            instance = replace(instance, name=fields["name"])
+            instance = replace(instance, name=printable(fields["name"]))
         if not fields.get("routes"):
             return instance
         if not isinstance(fields["routes"], list):

@@ -5,6 +5,7 @@ One line of JSON for each instance, as soon as its batch is ready; a run that wa
 
 from __future__ import annotations
 
+import itertools
 import json
 import multiprocessing
 import os
@@ -27,6 +28,8 @@ from l2o.weights import Weights
 from l2o.weights import chosen as weights_for
 
 ENGINES = ("processes", "ray")
+BEGINS = b'{"instance": '
+"""What a line does."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def solve_many(sources: Sequence[str], request: Request) -> int:
     for reason in left_out:
         say(f"left out: {reason}", request)
     done = finished(path)
-    todo = [instance for instance in instances if instance.name not in done]
+    todo = [instance for instance in instances if not solved_before(instance, done, request)]
     say(f"{len(instances):,} instances, {len(instances) - len(todo):,} of them solved before", request)
     work = list(batches(todo, request))
     engine = {"processes": by_processes, "ray": by_ray}[request.engine]
@@ -107,37 +110,62 @@ def say(text: str, request: Request) -> None:
 
 def distinct(instances: Iterable[Instance]) -> list[Instance]:
     """The same, with names that tell them apart: it is by these that a later run knows what is done."""
-    seen: dict[str, int] = {}
+    seen: set[str] = set()
     named = []
     for instance in instances:
-        seen[instance.name] = number = seen.get(instance.name, 0) + 1
-        named.append(instance if number == 1 else replace(instance, name=f"{instance.name}#{number}"))
+        names = itertools.chain([instance.name], (f"{instance.name}#{number}" for number in itertools.count(2)))
+        name = next(name for name in names if name not in seen)
+        seen.add(name)
+        named.append(replace(instance, name=name))
     return named
 
 
-def finished(path: Path) -> set[str]:
-    """Names of the instances that have a line in ``path``; a last line that a kill cut short is removed.
+def finished(path: Path) -> dict[str, dict[str, Any]]:
+    """The lines that are in ``path``, by the names of their instances; a last one that a kill cut short is removed.
 
     Raises:
         InvalidInstance: a line is none of ours.
     """
     if not path.exists():
-        return set()
-    names = set()
+        return {}
+    if not path.is_file():
+        raise InvalidInstance(f"{path}: found no file, expected one or nothing; give another path")
+    lines = {}
     with path.open("r+b") as stream:
         whole = 0
         for number, line in enumerate(stream, start=1):
-            if not line.endswith(b"\n"):
+            if not line.endswith(b"\n") and (line.startswith(BEGINS) or BEGINS.startswith(line)):
                 break
             try:
-                names.add(json.loads(line)["instance"])
+                read = json.loads(line)
+                lines[read["instance"]] = read
             except (ValueError, KeyError, TypeError):
                 raise InvalidInstance(
                     f"{path}:{number}: found no line of solve-many, expected nothing else; give another file"
                 ) from None
             whole += len(line)
         stream.truncate(whole)
-    return names
+    return lines
+
+
+def solved_before(instance: Instance, done: dict[str, dict[str, Any]], request: Request) -> bool:
+    """Whether ``instance`` has a line.
+
+    Raises:
+        InvalidInstance: the line is that of another one of the same name, or of another request.
+    """
+    line = done.get(instance.name)
+    if line is None:
+        return False
+    wanted = {"problem": instance.problem, "n": instance.n, "vehicles": instance.vehicles}
+    wanted |= {"rounding": instance.rounding, "seed": request.seed}
+    for key, value in wanted.items():
+        if line.get(key, value) != value:
+            raise InvalidInstance(
+                f"{request.output}: found {instance.name} solved with {key} {line[key]}, expected {value}; "
+                "give another file"
+            )
+    return True
 
 
 def batches(instances: Sequence[Instance], request: Request) -> Iterator[Batch]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from l2o.files import write_solution
 from l2o.problems.instance import Instance, InvalidInstance, Solution
 
 PICTURES = (".png", ".svg")
-SUFFIXES = (".tour", ".sol", ".json", *PICTURES)
+WHOLE = (".tour", ".sol")
+SUFFIXES = (*WHOLE, ".json", *PICTURES)
 """What can be written."""
 
 
@@ -29,10 +30,15 @@ def planned(outputs: Sequence[str], files: Sequence[str]) -> list[list[Path]]:
         paths = [Path(output.replace("{name}", stem(file))) for output in outputs]
         for path in paths:
             check(path)
-            if path in taken:
-                advice = "write {name} in it" if taken[path] != file else "name it once"
+            place = path.resolve()
+            if place in taken:
+                if taken[place] == file:
+                    advice = "name it once"
+                else:
+                    same = stem(taken[place]) == stem(file)
+                    advice = "solve files of one name by turns" if same else "write {name} in it"
                 raise InvalidInstance(f"{path}: found this output twice, expected one solution for each; {advice}")
-            taken[path] = file
+            taken[place] = file
         plan.append(paths)
     return plan
 
@@ -79,11 +85,15 @@ def check(path: Path, suffixes: Sequence[str] = SUFFIXES) -> None:
     if path.suffix not in suffixes:
         found = f"suffix {path.suffix!r}" if path.suffix else "no suffix"
         raise InvalidInstance(f"{path}: found {found}, expected one of {', '.join(suffixes)}; rename the output")
+    with writing(path), suppress(FileNotFoundError, NotADirectoryError):
+        path.lstat()  # a name that is too long, among others
     if not path.parent.is_dir():
         raise _unwritable(path, f"no folder {path.parent}")
     if path.is_dir():
         raise _unwritable(path, "it is a folder")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
+    # Solutions appear whole or not at all, by a name of their own first.
+    written = path if path.exists() and path.suffix not in WHOLE else path.parent
+    if not os.access(written, os.W_OK):
         raise _unwritable(path, "permission denied")
 
 

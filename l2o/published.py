@@ -13,10 +13,13 @@ import numpy as np
 from l2o.problems import rules
 from l2o.problems.distance import default_rounding
 from l2o.problems.instance import Instance, InvalidInstance
+from l2o.problems.rules.cvrp import TOLERANCE
 from l2o.solutions import read_solution
 
 _IN_COMMENT = re.compile(
-    r"\b(?:optimal|optimum|best)\b[a-z \t]*[:=][ \t]*([0-9]+(?:\.[0-9]+)?)(?![,.]?[0-9])", re.IGNORECASE
+    r"\b(?:optimal|optimum|best)\b(?:(?!bound|lower|tour)[a-z \t])*[:=][ \t]*"
+    r"([0-9]+(?:\.[0-9]+)?)(?![,.]?[0-9]|[ \t]+[0-9])",
+    re.IGNORECASE,
 )
 
 
@@ -95,13 +98,13 @@ def _beside(instance: Instance, solution: Path) -> float | None:
     """Cost of a solution file if it is there, whole, and within the capacity and the fleet."""
     try:
         routes = read_solution(solution, instance) if solution.is_file() else None
-    except InvalidInstance:
+    except (InvalidInstance, OSError):  # a name that is too long, among others
         return None
     if routes is None:
         return None
     if instance.demand is not None and instance.capacity is not None:
         loads = np.array([instance.demand[list(route)].sum() for route in routes])
-        if (loads > instance.capacity).any():
+        if (loads > instance.capacity * (1 + TOLERANCE)).any():
             return None
     if instance.vehicles is not None and len(routes) > instance.vehicles:
         return None

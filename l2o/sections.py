@@ -29,6 +29,11 @@ def shown(text: str) -> str:
     return ascii(text if len(text) <= 40 else text[:40] + "...")
 
 
+def printable(text: str) -> str:
+    """A foreign name fit for a terminal and a picture."""
+    return "".join(letter for letter in text if letter.isprintable())
+
+
 def malformed(
     where: str,
     line: int | None,
@@ -169,7 +174,7 @@ def cut(text: str, where: str) -> Sections:
             begin = end
             break
         if first := (bodies.get(word) or (header.get(word) if word != "COMMENT" else None)):
-            raise malformed(where, line, f"{word} again", f"it once (line {first.line})", "delete one of the two")
+            raise malformed(where, line, f"{word[:40]} again", f"it once (line {first.line})", "delete one of the two")
         key, since, begin = word, line, match.end(2)
     close(end)
     if comments:

@@ -148,19 +148,29 @@ def _files(folder: Path, filters: Filters) -> list[Path]:
     """What the index lists below ``folder``, of problems that can be solved; without an index whatever is there."""
     folder = folder.resolve()
     for home in islice((folder, *folder.parents), 3):
-        if (home / "index.csv").is_file():
-            with (home / "index.csv").open(encoding="utf-8", errors="replace", newline="") as stream:
-                rows = [(home / row["path"], row) for row in csv.DictReader(stream) if row.get("path")]
+        rows = _index(home)
+        if rows is not None:
             return [
-                path
-                for path, row in rows
-                if path.is_relative_to(folder)
+                home / row["path"]
+                for row in rows
+                if (home / row["path"]).is_relative_to(folder)
                 and _problem(row) in ([filters.problem] if filters.problem else rules.names())
                 and filters.set in (None, row.get("set"))
             ]
     if filters.set is not None:
         raise InvalidInstance(f"{folder}: found no index.csv, expected one for set {filters.set!r}; leave out --set")
     return sorted(path for path in folder.rglob("*") if path.name.endswith(SUFFIXES))
+
+
+def _index(home: Path) -> list[dict[str, str]] | None:
+    """Rows of the ``index.csv`` in ``home`` that name a file; None if there is none, or another table of that name."""
+    try:
+        with (home / "index.csv").open(encoding="utf-8", errors="replace", newline="") as stream:
+            table = csv.DictReader(stream)
+            rows = list(table) if {"path", "problem"} <= set(table.fieldnames or ()) else None
+    except (OSError, csv.Error):
+        return None
+    return None if rows is None else [row for row in rows if row.get("path")]
 
 
 def _problem(row: dict[str, str]) -> str:

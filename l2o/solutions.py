@@ -44,7 +44,7 @@ def read_solution(path: str | os.PathLike[str], instance: Instance) -> Routes:
     where, text = str(path), load(path)
     has_depot = instance.has_depot
     is_tour = re.search(r"\bTOUR_SECTION\b", text, re.IGNORECASE) is not None
-    if is_tour == has_depot or not (is_tour or _ROUTE.search(text)):
+    if is_tour == has_depot or not (is_tour or _ROUTE.search(text) or instance.n == 1):
         found = "a TSPLIB tour" if is_tour else "no TOUR_SECTION"
         expected = "lines 'Route #1: ...'" if has_depot else "one"
         raise malformed(where, None, found, expected, f"give a solution of {instance.name}")
@@ -111,7 +111,8 @@ def write_solution(
     partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
     try:
         try:
-            partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
+            # Of a name that is no text what can be written is.
+            partial.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="replace")
             partial.replace(file)
         finally:
             partial.unlink(missing_ok=True)

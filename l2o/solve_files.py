@@ -13,7 +13,8 @@ from l2o import outputs, report
 from l2o.exits import INTERRUPTED, SOLVED, complain
 from l2o.files import read, read_solution
 from l2o.interrupt import Interrupt
-from l2o.problems.instance import Infeasible, Instance, InvalidInstance
+from l2o.problems import rules
+from l2o.problems.instance import Infeasible, Instance, InvalidInstance, Routes
 from l2o.progress import watcher
 from l2o.weights import Weights
 from l2o.weights import chosen as weights_for
@@ -46,22 +47,26 @@ def solve_files(files: Sequence[str], destinations: Sequence[str], request: Requ
     ``started`` is when the time of the first began to count, as :func:`time.monotonic` gives it. Raises
     :class:`InvalidInstance` for a request that fits no file.
     """
+    if [*files, request.initial].count("-") > 1:
+        raise InvalidInstance("found - twice, expected it once: standard input is read to its end; give a path")
     worst = SOLVED
     for file, paths in zip(files, outputs.planned(destinations, files), strict=True):
         try:
-            if not solve_file(file, paths, request, started=started):
-                return INTERRUPTED
+            code = solve_file(file, paths, request, started=started)
         except (InvalidInstance, Infeasible) as error:
-            worst = max(worst, complain(error))
+            code = complain(error)
+        if code == INTERRUPTED:
+            return code
+        worst = max(worst, code)
         started = time.monotonic()
     return worst
 
 
-def solve_file(file: str, paths: Sequence[Path], request: Request, *, started: float) -> bool:
-    """Solve one file, write and print its solution; False if a signal cut that short."""
+def solve_file(file: str, paths: Sequence[Path], request: Request, *, started: float) -> int:
+    """Solve one file, print its solution and write it wherever that can be done; the exit code."""
     instance = read(file, rounding=request.rounding, vehicles=request.vehicles)
     outputs.check_kind(paths, instance)
-    initial = None if request.initial is None else read_solution(request.initial, instance)
+    initial = None if request.initial is None else known(request.initial, instance)
     with Interrupt() as interrupt:
         from l2o.solve import solve
 
@@ -85,12 +90,26 @@ def solve_file(file: str, paths: Sequence[Path], request: Request, *, started: f
                 bound=request.bound,
             )
         document = report.document(instance, solution, model, request.seed)
+        written, code = [], SOLVED
         for path in paths:
-            outputs.write(path, instance, solution, document)
-    written = [str(path) for path in paths]
+            try:
+                outputs.write(path, instance, solution, document)
+                written.append(str(path))
+            except InvalidInstance as error:  # what was found is not lost for that
+                code = complain(error)
     print(json.dumps(document) if request.json else report.summary(instance, solution, model, written))
     sys.stdout.flush()
-    return not interrupt()
+    return INTERRUPTED if interrupt() else code
+
+
+def known(file: str, instance: Instance) -> Routes:
+    """The solution in ``file``. Raises :class:`InvalidInstance` and :class:`Infeasible`."""
+    routes = read_solution(file, instance)
+    try:
+        rules.find(instance.problem).check(instance, routes)
+    except Infeasible as error:
+        raise Infeasible(f"{file}: {error}; correct it, or leave out --initial") from None
+    return routes
 
 
 def chosen(request: Request, instance: Instance) -> Weights | None:

@@ -123,5 +123,7 @@ def find(name: str, *, model: str | None = None) -> Solver:
         raise Unsupported(f"found solver {name!r}, expected one of {', '.join(NAMES)}; {advice}")
     try:
         return cast(Solver, getattr(importlib.import_module(module), function))
-    except (ImportError, AttributeError) as error:
-        raise Unsupported(f"found solver {name!r} ({error}), expected package.module:function; check both") from None
+    except Exception as error:  # whatever a module of somebody else's raises
+        raise Unsupported(
+            f"found solver {name!r} ({error or type(error).__name__}), expected package.module:function; check both"
+        ) from None

@@ -24,8 +24,11 @@ def load(path: str | os.PathLike[str]) -> str:
     read and for more than :data:`LARGEST_FILE`.
     """
     try:
-        with sys.stdin.buffer if str(path) == "-" else _opened(path) as stream:
-            data = stream.read(LARGEST_FILE + 1)
+        if str(path) == "-":
+            data = _standard_input()
+        else:
+            with _opened(path) as stream:
+                data = stream.read(LARGEST_FILE + 1)
         if data[:2] == GZIP:
             with gzip.open(io.BytesIO(data)) as unpacked:
                 data = unpacked.read(LARGEST_FILE + 1)
@@ -36,6 +39,12 @@ def load(path: str | os.PathLike[str]) -> str:
     if len(data) > LARGEST_FILE:
         raise _too_large(path)
     return data.decode("utf-8-sig", errors="replace")
+
+
+def _standard_input() -> bytes:
+    if sys.stdin is None:
+        raise InvalidInstance("-: found no standard input, expected a file there; give a path")
+    return sys.stdin.buffer.read(LARGEST_FILE + 1)
 
 
 def _opened(path: str | os.PathLike[str]) -> BinaryIO:

@@ -45,8 +45,9 @@ def interpret_csv(text: str, where: str, *, name: str, rounding: str | None = No
     numbers: list[float] = table[:, 0].tolist()
     seen: set[float] = set()
     for line, number in zip(lines, numbers, strict=True):
-        if number in seen or not number.is_integer():
-            raise malformed(where, line, f"node number {number:g}", "whole numbers, each once", "correct this line")
+        if number in seen or number < 0 or not number.is_integer():
+            expected = "whole numbers from 0 up, each once"
+            raise malformed(where, line, f"node number {number:g}", expected, "correct this line")
         seen.add(number)
     return _instance(table[:, 1:], table[:, 0].astype(np.int64), name, where, rounding)
 
@@ -86,13 +87,15 @@ def _rows(text: str, where: str) -> dict[int, list[str]]:
     """Cells of every line that is not blank and does not start with ``#``, by line number."""
     lines = {i: line for i, line in enumerate(text.splitlines(), start=1) if line.strip() and line.lstrip()[0] != "#"}
     separator = next((mark for mark in ";\t," if mark in next(iter(lines.values()), "")), None)
+    if separator is None:
+        return {i: line.split() for i, line in lines.items()}
     try:
-        if separator is None:
-            return {i: line.split() for i, line in lines.items()}
-        cells = csv.reader(lines.values(), delimiter=separator, skipinitialspace=True)
-        return {i: [cell.strip() for cell in row] for i, row in zip(lines, cells, strict=True)}
-    except (csv.Error, ValueError) as error:
+        rows = list(csv.reader(lines.values(), delimiter=separator, skipinitialspace=True))
+    except csv.Error as error:
         raise malformed(where, None, f"broken CSV ({error})", "one node per line", "check the quotes") from None
+    if len(rows) != len(lines):
+        raise malformed(where, None, "a quote over several lines", "one node per line", "check the quotes")
+    return {i: [cell.strip() for cell in row] for i, row in zip(lines, rows, strict=True)}
 
 
 def _is_word(cell: str) -> bool:

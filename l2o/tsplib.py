@@ -15,7 +15,7 @@ import numpy as np
 
 from l2o.problems.distance import METRICS, Floats, default_rounding, dimension
 from l2o.problems.instance import Infeasible, Instance, Ints, Unsupported
-from l2o.sections import HEADER, Sections, is_number, shown
+from l2o.sections import HEADER, Sections, is_number, printable, shown
 
 PROBLEMS = {"TSP": "tsp", "ATSP": "atsp", "CVRP": "cvrp", "MTSP": "mtsp"}
 """``TYPE`` in a file -> name of the module in ``problems/``."""
@@ -85,7 +85,7 @@ def interpret(file: Sections, *, name: str = "", rounding: str | None = None) ->
         vehicles = _vehicles(file)
         depot = _depot(file, ids) if "DEPOT_SECTION" in file.bodies else 0
         order = np.concatenate([[depot], np.delete(order, depot)])
-    title = " ".join(file.header["NAME"].value.split()) if "NAME" in file.header else ""
+    title = printable(" ".join(file.header["NAME"].value.split())) if "NAME" in file.header else ""
     return Instance(
         name=re.sub(r"\.(a?tsp|vrp)$", "", title or name),
         problem=problem,

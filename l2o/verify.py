@@ -123,7 +123,8 @@ def verify(
                     logits = max(logits, change(plain[which], other, there.new))
                 # A tour is a construction from scratch: fewer of them tell as much.
                 if trial < max(1, trials // 20):
-                    cost = max(cost, abs(examined.greedy_cost(moved, pos, there.new) / tour - 1))
+                    changed = abs(examined.greedy_cost(moved, pos, there.new) - tour)
+                    cost = max(cost, changed / tour if tour else changed)
             rows.append(Row(name, dtype, logits, cost, trials, tied))
     return rows
 

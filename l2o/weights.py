@@ -77,7 +77,11 @@ def folder(name_or_path: str) -> Path:
         InvalidCheckpoint: there are no weights.
     """
     found = SHIPPED / name_or_path if name_or_path in names() else Path(name_or_path)
-    if not (found / WEIGHTS).is_file():
+    try:
+        there = (found / WEIGHTS).is_file()
+    except OSError:  # a name that is too long, among others
+        there = False
+    if not there:
         import difflib
 
         near = difflib.get_close_matches(name_or_path, names(), n=1)

@@ -115,6 +115,11 @@ BAD: dict[str, tuple[list[object], list[str]]] = {
     "tour of a fleet": (["solve", BERLIN, "--vehicles", 2, "-o", "x.tour"], ["x.tour", ".sol"]),
     "same output": (["solve", BERLIN, BAYS, "-o", "x.tour"], ["x.tour", "{name}"]),
     "output twice": (["solve", BERLIN, "-o", "x.tour", "-o", "x.tour"], ["x.tour", "twice"]),
+    "output twice by other words": (["solve", BERLIN, "-o", "x.tour", "-o", "./y/../x.tour"], ["x.tour"]),
+    "same name": (["solve", BERLIN, "other/berlin52.tsp", "-o", "{name}.tour"], ["berlin52.tour", "twice", "by turns"]),
+    "long output": (["solve", BERLIN, "-o", "x" * 300 + ".tour"], ["name too long"]),
+    "long model": (["solve", BERLIN, "--model", "x" * 300], ["neither a shipped one"]),
+    "standard input twice": (["solve", "-", "--initial", "-"], ["- twice"]),
     "initial absent": (["solve", BERLIN, "--initial", "absent.tour"], ["absent.tour"]),
     "initial of another": (["solve", BERLIN, "--initial", DATA / "bays29.opt.tour"], ["bays29.opt.tour", "expected"]),
     "plot without folder": (["plot", BERLIN, "-o", "absent/x.png"], ["absent"]),
@@ -140,7 +145,13 @@ def test_infeasible_says_why(tmp_path: Path) -> None:
 def test_an_infeasible_start_is_refused(tmp_path: Path, weights: Path) -> None:
     start = tmp_path / "start.sol"
     start.write_text("Route #1: " + " ".join(map(str, range(1, 16))) + "\n")
-    refused(l2o("solve", SMALL_CVRP, "--initial", start, "--model", weights / "cvrp"), 3, "route 1", "capacity is 35")
+    refused(
+        l2o("solve", SMALL_CVRP, "--initial", start, "--model", weights / "cvrp"),
+        3,
+        "start.sol",
+        "route 1",
+        "capacity is 35",
+    )
 
 
 def documents(result: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
@@ -298,6 +309,44 @@ def test_a_signal_ends_the_search_with_what_was_found(
     at = {node: (float(x), float(y)) for node, (x, y) in enumerate(rows, start=1)}
     cost = math.fsum(math.dist(at[a], at[b]) for a, b in zip(tour, tour[1:] + tour[:1], strict=True))
     assert f"cost        {cost:,.7g}" in summary
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_what_was_found_is_told_though_one_place_has_no_room(tmp_path: Path, weights: Path) -> None:
+    (tmp_path / "full.json").symlink_to("/dev/full")
+    outputs = ("-o", tmp_path / "full.json", "-o", tmp_path / "x.tour")
+    done = l2o("solve", BERLIN, "--model", weights / "tsp", "--no-improve", "-q", *outputs)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "full.json" in done.stderr
+    assert "cost" in done.stdout and "x.tour" in done.stdout and "full.json" not in done.stdout
+    assert (tmp_path / "x.tour").exists()
+    command = [sys.executable, "-m", "l2o", "solve", BERLIN, "--model", weights / "tsp", "--no-improve", "-q"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(list(map(str, command)), stdout=full, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    assert done.returncode == 2 and "no space left for the answer" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_names_that_are_no_text(tmp_path: Path, weights: Path) -> None:
+    file = tmp_path / os.fsdecode(b"Z\xfcrich.tsp")
+    file.write_text(re.sub(r"NAME.*\n", "NAME : \u5317\u4eac\x1b[31m\n", BERLIN.read_text()))
+    output = tmp_path / "{name}.tour"
+    command = [
+        sys.executable,
+        "-m",
+        "l2o",
+        "solve",
+        file,
+        "--model",
+        weights / "tsp",
+        "--no-improve",
+        "-q",
+        "-o",
+        output,
+    ]
+    environment = ENVIRONMENT | {"PYTHONIOENCODING": "latin-1:strict"}
+    done = subprocess.run(list(map(str, command)), capture_output=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(b"\\u5317\\u4eac[31m: tsp")
+    assert len(list(tmp_path.glob("*.tour"))) == 1
 
 
 def test_nobody_reads_the_answer(weights: Path) -> None:

@@ -115,6 +115,24 @@ def test_standard_input_tells_tsplib_from_csv(monkeypatch: pytest.MonkeyPatch) -
         from_stdin(monkeypatch, b"")
 
 
+@pytest.mark.parametrize("change", [str.lower, str.upper, lambda text: text.replace("\n", "\r")])
+def test_standard_input_in_other_dialects(change: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert from_stdin(monkeypatch, change((DATA / "berlin52.tsp").read_text()).encode()).n == 52
+
+
+def test_standard_input_that_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(InvalidInstance, match="found no standard input"):
+        read("-")
+
+
+def test_a_file_of_many_says_who_solves_many(tmp_path: Path) -> None:
+    for name, text in (("a.txt", "0 0 1 1 2 2 output 1 2 3 1\n"), ("b.jsonl", '{"coords": [[0, 0], [1, 1]]}\n')):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(InvalidInstance, match=f"{name}: found no section of TSPLIB.*l2o solve-many"):
+            read(tmp_path / name)
+
+
 def test_rounding_can_be_chosen() -> None:
     assert read(DATA / "berlin52.tsp").rounding == "nearest"
     assert read(DATA / "berlin52.tsp", rounding="tenths").rounding == "tenths"

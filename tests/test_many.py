@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,7 +16,6 @@ import pytest
 
 import l2o as package
 from l2o.files import read
-from l2o.instance_sets import read_set
 from l2o.many import distinct, finished
 from l2o.problems import rules
 from l2o.problems.instance import Instance, InvalidInstance
@@ -106,19 +106,37 @@ def test_without_ray_it_says_what_to_install(tmp_path: Path) -> None:
 
 
 def test_files_of_many_instances_are_told_apart() -> None:
-    one = read_set(DATA / "sets" / "tsp.txt") if (DATA / "sets").exists() else [read(DATA / "gr17.tsp")]
-    names = [instance.name for instance in distinct([*one, *one, *one])]
+    one = [read(DATA / "gr17.tsp")]
+    taken = replace(one[0], name=f"{one[0].name}#2")
+    names = [instance.name for instance in distinct([*one, *one, taken, *one])]
     assert len(set(names)) == len(names)
 
 
 def test_another_file_is_not_taken_for_ones_own(tmp_path: Path) -> None:
     other = tmp_path / "other.jsonl"
-    for text in ('{"some": "thing"}\n', "no json\n", "[1]\n"):
+    for text in ('{"some": "thing"}\n', "no json\n", "[1]\n", '{"valuable": "data", "without": "an end"}', "x"):
         other.write_text(text)
         with pytest.raises(InvalidInstance, match=r"other.jsonl:1: found no line of solve-many"):
             finished(other)
         assert other.read_text() == text
-    assert finished(tmp_path / "none.jsonl") == set()
+    assert finished(tmp_path / "none.jsonl") == {}
+    (tmp_path / "device.jsonl").symlink_to("/dev/null")
+    with pytest.raises(InvalidInstance, match="found no file"):
+        finished(tmp_path / "device.jsonl")
+
+
+def test_another_instance_of_the_name_is_not_taken_for_solved(tmp_path: Path) -> None:
+    output = tmp_path / "out.jsonl"
+    first = ("--no-improve", "-o", output)
+    assert run("uniform:5x2", *first).returncode == 0
+    assert run("uniform:5x2", *first).returncode == 0
+    for words, found in (
+        (("cvrp/uniform:5x2",), "problem tsp, expected cvrp"),
+        (("uniform:5x2", "--seed", 7), "seed 0, expected 7"),
+    ):
+        done = run(*words, *first)
+        assert done.returncode == 2 and found in done.stderr and "give another file" in done.stderr
+    assert len(output.read_text().splitlines()) == 2
 
 
 @pytest.mark.parametrize(

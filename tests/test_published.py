@@ -75,6 +75,16 @@ def test_a_solution_that_is_broken_or_too_heavy_counts_for_nothing(tmp_path: Pat
     assert read(path).best_known is None
 
 
+def test_loads_may_be_off_by_rounding(tmp_path: Path) -> None:
+    path = tmp_path / "sum.vrp"
+    path.write_text(
+        "DIMENSION : 3\nCAPACITY : 0.3\nEDGE_WEIGHT_TYPE : EUC_2D\nNODE_COORD_SECTION\n1 0 0\n2 3 4\n3 3 4\n"
+        "DEMAND_SECTION\n1 0\n2 0.1\n3 0.2\nDEPOT_SECTION\n1\n-1\nEOF\n"
+    )
+    (tmp_path / "sum.sol").write_text("Route #1: 1 2\nCost 10\n")
+    assert 0.1 + 0.2 > 0.3 and read(path).best_known == 10
+
+
 def test_the_comment_comes_last(tmp_path: Path) -> None:
     path = place(tmp_path, "P-n16-k8.vrp")
     assert (read(path).best_known, read(path).best_known_source) == (450, "COMMENT of the file")
@@ -91,6 +101,9 @@ def test_the_comment_comes_last(tmp_path: Path) -> None:
         ("Best value: 524.61", None),  # published for other distances than these whole ones
         ("Optimal value: 1,234", None),
         ("5627.54", None),
+        ("best known lower bound: 12", None),
+        ("Optimal tour: 1 2 3 4 5 6", None),
+        ("optimal order : 1 2 3", None),
         ("the best 52 places", None),
         ("seeds 3, optimal for nobody", None),
     ],

@@ -53,6 +53,12 @@ def test_an_index_says_what_there_is(folder: Path) -> None:
     assert chosen.best_known == 7542
 
 
+@pytest.mark.parametrize("text", ["title,url\nx,y\n", "", "path,problem\n" + "x" * 200_000 + ",tsp\n"])
+def test_another_table_of_that_name_hides_nothing(folder: Path, text: str) -> None:
+    (folder / "index.csv").write_text(text)
+    assert names(folder) == ["P-n16-k8", "berlin52", "gr17"]
+
+
 def test_a_folder_below_an_index_is_a_part_of_it(folder: Path) -> None:
     (folder / "part").mkdir()
     shutil.copy(DATA / "eil51.tsp", folder / "part")

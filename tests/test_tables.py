@@ -65,9 +65,10 @@ def test_numbered_rows_and_three_dimensions(tmp_path: Path) -> None:
         ("nan,nan\n3,2\n", 1, "'nan', expected a number"),
         ("1,2\n3,1e300\n", 2, "'1e300', expected a number of at most 1e+15"),
         ("1,5;2,5\n", 1, "'1,5', expected a number"),
-        ("id,x,y\n1,0,0\n1,2,3\n", 3, "node number 1, expected whole numbers, each once"),
+        ("id,x,y\n1,0,0\n1,2,3\n", 3, "node number 1, expected whole numbers from 0 up, each once"),
+        ("id,x,y\n-1,0,0\n", 2, "node number -1"),
         ("id,x,y\n1.5,0,0\n", 2, "node number 1.5"),
-        ('1,2\n"3,4\n5,6\n', None, "broken CSV"),
+        ('1,2\n"3,4\n5,6\n', None, "a quote over several lines"),
     ],
 )
 def test_malformed_csv(tmp_path: Path, text: str, line: int | None, words: str) -> None:
