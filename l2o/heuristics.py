@@ -153,6 +153,12 @@ def greedy_edge(instance: Instance) -> Routes:
     n = instance.n
     links, root, tour = np.full((n, 2), -1, np.int64), np.arange(n), np.arange(n)
     ends, paths = np.arange(n), n
+    if instance.coords is not None:
+        # Nodes on one spot have each other as neighbours, and would be joined a few at a time.
+        spot = np.lexsort(instance.coords.T)
+        same = (instance.coords[spot[1:]] == instance.coords[spot[:-1]]).all(axis=1)
+        paths -= take(spot[:-1][same], spot[1:][same], links, root)
+        ends = np.flatnonzero(links[:, 1] < 0)
     while paths > 1:
         near = nearest(instance.part(ends), EDGES)
         assert near is not None

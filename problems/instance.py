@@ -73,6 +73,11 @@ class Instance:
                 if not np.isfinite(array).all():
                     raise InvalidInstance(f"{self.name}: coordinates, costs and demands must be finite numbers")
                 array.flags.writeable = False
+        if self.has_depot and self.matrix is not None and (self.matrix < 0).any():
+            raise InvalidInstance(
+                f"{self.name}: found a cost of {self.matrix.min():g}, expected none below 0 where there is a depot; "
+                "correct it"
+            )
         if self.vehicles is not None and not 1 <= self.vehicles <= max(1, self.n - 1):
             raise InvalidInstance(
                 f"{self.name}: found {self.vehicles} vehicles for {self.n - 1} customers, "

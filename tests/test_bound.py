@@ -251,6 +251,25 @@ def test_huge_and_tiny_units() -> None:
         assert 0.9 * cost < last.value <= cost * (1 + 1e-12)
 
 
+@pytest.mark.parametrize("least", [-1.0, -1e-9, 0.0])
+def test_costs_below_zero_and_many_that_are_nothing(least: float) -> None:
+    rng = np.random.default_rng(0)
+    matrix = np.triu(np.where(rng.random((16, 16)) < 0.5, 0.0, rng.uniform(least, 1e-9, (16, 16))), 1)
+    instance = Instance.of_matrix("below", "tsp", matrix + matrix.T)
+    tour = improve(instance, (tuple(range(16)),), deadline=math.inf, seed=0, iterations=5_000)
+    nodes = np.array(tour[0])
+    cost = float(instance.distance(nodes, np.roll(nodes, -1)).sum())
+    for bound in found(instance, cost):
+        assert bound.value <= cost + 1e-9 * abs(cost)
+        assert bound.value >= 16 * matrix.min() - 1e-12
+
+
+def test_small_directed_costs_have_as_close_a_bound() -> None:
+    costs = np.random.default_rng(0).random((40, 40))
+    (large, *_), (small, *_) = (found(Instance.of_matrix("u", "atsp", costs * u), math.inf) for u in (1.0, 1e-6))
+    assert large.value > 0.5 and small.value == pytest.approx(1e-6 * large.value, rel=1e-4)
+
+
 def test_nodes_on_one_spot() -> None:
     instance = Instance("spot", "tsp", "EUC_2D", "nearest", np.arange(30), coords=np.ones((30, 2)))
     assert [bound.value for bound in found(instance, 0.0)] == [0.0]

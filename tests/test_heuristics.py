@@ -5,10 +5,12 @@ import itertools
 import numpy as np
 import pytest
 
+from l2o import heuristics
 from l2o.heuristics import greedy_edge, nearest_neighbour, random_insertion, savings, shared_out, space_filling
+from l2o.improve.neighbours import nearest
 from l2o.problems import find
 from l2o.problems.distance import METRICS, default_rounding, dimension
-from l2o.problems.instance import Infeasible, Instance, Unsupported
+from l2o.problems.instance import Infeasible, Instance, Ints, Unsupported
 
 
 def made(
@@ -164,6 +166,21 @@ def test_nodes_on_few_spots(n: int) -> None:
         find("tsp").check(tours, found)
     for found in (nearest_neighbour(routes), savings(routes)):
         find("cvrp").check(routes, found)
+
+
+def test_many_nodes_on_one_spot_are_not_joined_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds = []
+
+    def counted(instance: Instance, k: int) -> Ints | None:
+        rounds.append(instance.n)
+        return nearest(instance, k)
+
+    monkeypatch.setattr(heuristics, "nearest", counted)
+    coords = np.repeat(np.random.default_rng(0).random((3, 2)), 400, axis=0)
+    instance = Instance("spots", "tsp", "EUC_2D", "none", np.arange(1200), coords=coords)
+    length = find("tsp").check(instance, greedy_edge(instance))
+    ring = Instance("ring", "tsp", "EUC_2D", "none", np.arange(3), coords=coords[::400])
+    assert len(rounds) <= 2 and length == pytest.approx(find("tsp").check(ring, ((0, 1, 2),)))
 
 
 def test_a_customer_that_fits_no_vehicle_is_named() -> None:

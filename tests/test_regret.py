@@ -10,14 +10,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from l2o import improve as improving
 from l2o import problems
 from l2o.advantage import regret_advantages
 from l2o.construct import Construction, construct
 from l2o.models.local import Config, Policy
 from l2o.problems.base import Graph
+from l2o.problems.instance import Instance
 from l2o.recipe import InvalidRecipe, from_dict
 from l2o.regret import regrets
 from l2o.reinforce import Reinforce
+from l2o.solutions import length
 
 
 def rolled_out(n: int, *, batch: int = 2, starts: int = 6, seed: int = 0) -> tuple[Graph, Construction]:
@@ -75,6 +78,18 @@ def test_regrets_against_enumeration(seed: int) -> None:
             assert planned >= best[t + 1] - 1e-9, "no rest is shorter than the shortest"
             exact += abs(float(found[t, p]) - true) < 1e-9
     assert exact > 0.9 * found.numel(), "plans are mended well on maps as small as these"
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e4, 1e9])
+def test_regrets_are_found_in_any_unit(unit: float) -> None:
+    """What rounding gains is told from what a move gains."""
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        instance = Instance("any", "tsp", "EUC_2D", "none", np.arange(30), coords=rng.random((30, 2)) * unit)
+        tours = np.stack([rng.permutation(30) for _ in range(4)])
+        plan = (tuple(range(30)),)
+        found = improving.regrets(instance, plan, tours).sum(axis=1)
+        assert found == pytest.approx([length(instance, [tour]) - length(instance, plan) for tour in tours.tolist()])
 
 
 def test_an_optimal_tour_regrets_nothing_in_either_direction() -> None:

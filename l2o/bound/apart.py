@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import pickle
 import queue
 import subprocess
 import sys
@@ -25,17 +26,17 @@ def apart(module: str, task: dict[str, Any], over: Callable[[], bool]) -> Iterat
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        text=True,
         start_new_session=True,  # Ctrl-C is for the search, which ends this process itself
     )
-    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
     assert process.stdin is not None and process.stdout is not None
     stdin, stdout = process.stdin, process.stdout
 
     def talk() -> None:
         # One that was ended may not have read everything.
         with suppress(OSError):
-            stdin.write(json.dumps(task) + "\n")
+            # Arrays as they are: to spell millions of numbers out would hold up all other threads.
+            pickle.dump(task, stdin)
             stdin.flush()
         for line in stdout:
             lines.put(line)
@@ -63,13 +64,13 @@ def apart(module: str, task: dict[str, Any], over: Callable[[], bool]) -> Iterat
 
 def main() -> None:
     """The other end."""
-    task = json.loads(sys.stdin.readline())
+    task = pickle.load(sys.stdin.buffer)
     threading.Thread(target=_end_with_reader, daemon=True).start()
     for found in importlib.import_module(sys.argv[1]).run(task):
         print(json.dumps(found), flush=True)
 
 
 def _end_with_reader() -> None:
-    sys.stdin.read()
+    sys.stdin.buffer.read()
     # A process that is killed ends no other.
     os._exit(1)

@@ -59,14 +59,15 @@ def bounds(task: Task) -> None:
         return
     nodes = np.arange(n)
     costs = instance.distance(nodes[:, None], nodes)
-    scale = min(SCALE, 2.0 ** math.floor(math.log2(2.0**52 / (n * max(1e-200, np.abs(costs).max())))))
+    wanted = SCALE if instance.whole else 2.0**24 / max(float(np.median(np.abs(costs))), 1e-200)
+    scale = 2.0 ** math.floor(math.log2(min(wanted, 2.0**52 / (n * max(float(np.abs(costs).max()), 1e-200)))))
 
     def value(total: int) -> float:
         return float(math.ceil(total / scale)) if instance.whole else total / scale
 
     best, spare = priced(costs, Prices(*assigned(costs), [], []), scale)
     task.told(Bound(value(best), "assignment of successors"))
-    for found in apart(__name__, {"costs": costs.tolist()}, task.over):
+    for found in apart(__name__, {"costs": costs}, task.over):
         total, reduced = priced(costs, Prices(**found), scale)
         if total > best:
             best, spare = total, reduced
@@ -117,7 +118,7 @@ def run(task: dict[str, Any]) -> Iterator[dict[str, Any]]:
     from scipy.optimize import linprog
     from scipy.sparse import coo_array, vstack
 
-    costs = np.array(task["costs"])
+    costs = task["costs"]
     n = len(costs)
     leaving, arriving = assigned(costs)
     np.fill_diagonal(costs, np.inf)

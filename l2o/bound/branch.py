@@ -41,7 +41,7 @@ def below(
     Edges that are ``directed`` lead from the first of their nodes to the second. ``lengths [m]`` and ``cost`` are
     whole. Ends without a verdict if it is ``over`` before.
     """
-    graph = {"n": n, "edges": edges.tolist(), "lengths": lengths.tolist(), "directed": directed}
+    graph = {"n": n, "edges": edges.reshape(-1, 2), "lengths": lengths, "directed": directed}
     task = graph | {"cost": cost, "seconds": seconds}
     for found in apart(__name__, task, over):
         yield Verdict(**found)
@@ -50,7 +50,7 @@ def below(
 def run(task: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The other end."""
     deadline = time.monotonic() + task["seconds"]
-    edges, lengths = np.array(task["edges"]).reshape(-1, 2), np.array(task["lengths"])
+    edges, lengths = task["edges"], task["lengths"]
     for verdict in search(task["n"], edges, lengths, task["cost"], deadline, directed=task["directed"]):
         yield asdict(verdict)
 

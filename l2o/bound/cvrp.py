@@ -41,8 +41,8 @@ def bounds(task: Task) -> None:
     nodes = np.arange(n)
     matrix = instance.distance(nodes[:, None], nodes)
     given = {
-        "matrix": matrix.tolist(),
-        "demand": (instance.demand / instance.capacity).tolist(),
+        "matrix": matrix,
+        "demand": instance.demand / instance.capacity,
         "seconds": min(task.left(), LONGEST),
     }
     best = -math.inf
@@ -59,7 +59,7 @@ def warm_up() -> None:
 
 def run(task: dict[str, Any]) -> Iterator[float]:
     """The other end: better and better bounds."""
-    yield from relaxation(np.array(task["matrix"]), np.array(task["demand"]), task["seconds"])
+    yield from relaxation(task["matrix"], task["demand"], task["seconds"])
 
 
 def relaxation(matrix: Floats, demand: Floats, seconds: float) -> Iterator[float]:

@@ -31,7 +31,8 @@ def shortest(instance: Instance, over: Callable[[], bool]) -> Floats | None:
     nodes = np.arange(instance.n)
     reach = instance.distance(0, nodes)
     reach[0] = 0.0
-    if instance.matrix is None and instance.rounding in STRAIGHT:
+    # On the globe, distances of places close together are off by more than a detour takes.
+    if instance.matrix is None and instance.rounding in STRAIGHT and instance.metric != "GEO":
         return reach
     todo = np.ones(instance.n, bool)
     for _ in nodes:

@@ -84,10 +84,10 @@ class Prices:
         nodes = np.arange(n)
         lengths = instance.distance(nodes[:, None], near)
         self.whole = instance.whole
-        largest = float(instance.matrix.max()) if instance.matrix is not None else _diameter(instance)
+        largest = float(np.abs(instance.matrix).max()) if instance.matrix is not None else _diameter(instance)
         # Units so small that rounding does not matter, so large that no sum overflows.
-        wanted = 1024.0 if self.whole else 2.0**24 / max(float(np.median(lengths)), 1e-300)
-        self.scale = 2 ** math.floor(math.log2(min(wanted, 2.0**58 / (n * max(largest, 1e-300)))))
+        wanted = 1024.0 if self.whole else 2.0**24 / max(float(np.median(np.abs(lengths))), 1e-200)
+        self.scale = 2 ** math.floor(math.log2(min(wanted, 2.0**58 / (n * max(largest, 1e-200)), 2.0**62)))
         self.edges = _both_ways(np.repeat(nodes, near.shape[1]), near.ravel(), n)
         self.trees = self._graph(np.zeros(n, np.int64))
 

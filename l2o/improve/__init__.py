@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol, cast
 
 from l2o import bound, jit
 from l2o.improve.run import Clock, Newcomers, Report, Task
 from l2o.jit_cache import folder
+from l2o.native import place
 from l2o.problems import names
 from l2o.problems.instance import Floats, Instance, Ints, Routes
 
@@ -97,8 +99,8 @@ def complete(instance: Instance, paths: Ints, routes: Routes, *, seed: int, iter
 
 def compiled(problem: str) -> bool:
     """Whether the search for ``problem`` can start at once; if not, :func:`warm_up` takes half a minute."""
-    kept = folder()
-    return problem in _warm or (kept is not None and (kept / f"{problem}.compiled").exists())
+    mark = _mark(problem)
+    return problem in _warm or (mark is not None and mark.exists())
 
 
 def warm_up(problem: str) -> None:
@@ -113,5 +115,12 @@ def warm_up(problem: str) -> None:
         bound.warm_up(problem)
     keep(problem, jit.used.values())
     _warm.add(problem)
-    if (kept := folder()) is not None:
-        (kept / f"{problem}.compiled").touch()
+    if (mark := _mark(problem)) is not None:
+        mark.parent.mkdir(exist_ok=True)
+        mark.touch()
+
+
+def _mark(problem: str) -> Path | None:
+    """The file that says so, for this kind of processor; None where nothing can be kept."""
+    kept = place() or folder()
+    return None if kept is None else kept / f"{problem}.compiled"

@@ -80,7 +80,7 @@ def complete(instance: Instance, paths: Ints, routes: Routes, *, seed: int, iter
     matrix = instance.distance(ends.T[:, :, None, None], ends.T[None, None])
     apart = matrix.min(axis=(0, 2))
     np.fill_diagonal(apart, np.inf)
-    near = np.argsort(apart, axis=1, kind="stable")[:, : min(NEIGHBOURS, len(ends) - 1)]
+    near = np.ascontiguousarray(np.argsort(apart, axis=1, kind="stable")[:, : min(NEIGHBOURS, len(ends) - 1)])
     demand = np.where(ends[:, 0] == ends[:, 1], 0.0, np.array(instance.demand)[ends[:, 1]])
     demand = demand + np.array(instance.demand)[ends[:, 0]]
     capacity = instance.capacity * (1 + SLACK)

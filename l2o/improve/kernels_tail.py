@@ -18,12 +18,20 @@ _LONGEST = 3
 
 @njit
 def regrets(
-    matrix: Floats, near: Ints, plan: Ints, tours: Ints, path: Ints, position: Ints, queue: Ints, result: Floats
+    matrix: Floats,
+    near: Ints,
+    plan: Ints,
+    tours: Ints,
+    path: Ints,
+    position: Ints,
+    queue: Ints,
+    least: float,
+    result: Floats,
 ) -> None:
     """``result [P, n - 1]`` for the tours ``tours [P, n]``, whose decisions are all nodes but the first.
 
     ``plan [n]`` is a good tour; ``near [n, k]`` lists near nodes, nearest first. ``path [n + 1]``, ``position [n]`` and
-    ``queue [n]`` are room to work in.
+    ``queue [n]`` are room to work in. Gains up to ``least`` are rounding.
     """
     n = len(plan)
     for p in range(len(tours)):
@@ -52,7 +60,7 @@ def regrets(
             if moved < turned:
                 _reverse(path, position, t + 2, place)
             queue[0], queue[1], queue[2], queue[3] = chosen, then, before, after
-            result[p, t] = min(moved, turned) - _mend(matrix, near, path, position, queue, 4, t + 1)
+            result[p, t] = min(moved, turned) - _mend(matrix, near, path, position, queue, 4, t + 1, least)
 
 
 @njit
@@ -67,7 +75,9 @@ def _reverse(path: Ints, position: Ints, i: int, j: int) -> None:
 
 
 @njit
-def _mend(matrix: Floats, near: Ints, path: Ints, position: Ints, queue: Ints, size: int, begin: int) -> float:
+def _mend(
+    matrix: Floats, near: Ints, path: Ints, position: Ints, queue: Ints, size: int, begin: int, least: float
+) -> float:
     """Shorten the path from place ``begin`` on, around the nodes ``queue [size]``; by how much.
 
     Its ends stay. The queue is a stack, and a node may be on it twice.
@@ -76,9 +86,9 @@ def _mend(matrix: Floats, near: Ints, path: Ints, position: Ints, queue: Ints, s
     while size > 0:
         size -= 1
         node = queue[size]
-        gain, ends = _two_opt(matrix, near, path, position, node, begin, queue, size)
+        gain, ends = _two_opt(matrix, near, path, position, node, begin, queue, size, least)
         if gain == 0.0:
-            gain, ends = _or_opt(matrix, near, path, position, node, begin, queue, size)
+            gain, ends = _or_opt(matrix, near, path, position, node, begin, queue, size, least)
         total += gain
         size = ends
     return total
@@ -94,12 +104,11 @@ def _push(queue: Ints, size: int, node: int) -> int:
 
 @njit
 def _two_opt(
-    matrix: Floats, near: Ints, path: Ints, position: Ints, node: int, begin: int, queue: Ints, size: int
+    matrix: Floats, near: Ints, path: Ints, position: Ints, node: int, begin: int, queue: Ints, size: int, least: float
 ) -> tuple[float, int]:
     """The first 2-opt move found that gives ``node`` a nearer neighbour; what it gains, and the size of the queue."""
     end = len(path) - 1
     i = position[node]
-    least = 1e-12
     for side in range(2):
         # The edge from the node to the place after it, or to the one before it, is replaced.
         if (side == 0 and i >= end) or (side == 1 and i <= begin):
@@ -130,12 +139,11 @@ def _two_opt(
 
 @njit
 def _or_opt(
-    matrix: Floats, near: Ints, path: Ints, position: Ints, node: int, begin: int, queue: Ints, size: int
+    matrix: Floats, near: Ints, path: Ints, position: Ints, node: int, begin: int, queue: Ints, size: int, least: float
 ) -> tuple[float, int]:
     """The first Or-opt move found that takes ``node`` and up to two after or before it to a nearer neighbour."""
     end = len(path) - 1
     i = position[node]
-    least = 1e-12
     if i <= begin or i >= end:
         return 0.0, size
     for side in range(2):

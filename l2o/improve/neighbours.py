@@ -11,8 +11,8 @@ from l2o.problems.instance import Instance, Ints
 
 WHOLE = 1_000
 """Up to so many nodes all are compared with all, sooner than SciPy is loaded."""
-_BLOCK = 4_096
-"""Nodes between two looks at the clock."""
+_BLOCK, _LARGEST = 4_096, 1 << 20
+"""Nodes between two looks at the clock, and costs of a matrix, at most."""
 
 
 def nearest(instance: Instance, k: int, stop: Callable[[], bool] = lambda: False) -> Ints | None:
@@ -23,8 +23,10 @@ def nearest(instance: Instance, k: int, stop: Callable[[], bool] = lambda: False
     n = instance.n
     k = min(k, n - 1)
     found = np.empty((n, k), np.int64)
-    blocks = [np.arange(start, min(start + _BLOCK, n)) for start in range(0, n, _BLOCK)]
-    if instance.metric == "EXPLICIT" or n <= WHOLE:
+    compared = instance.metric == "EXPLICIT" or n <= WHOLE
+    block = max(1, min(_BLOCK, _LARGEST // n)) if compared else _BLOCK
+    blocks = [np.arange(start, min(start + block, n)) for start in range(0, n, block)]
+    if compared:
         for nodes in blocks:
             if stop():
                 return None

@@ -86,7 +86,9 @@ def searched(
             return map(read, task.arrived())
 
         if instance.n <= WHOLE or instance.coords is None:
-            anytime(where, tour, clock, seed, threads, told, others)
+            best = anytime(where, tour, clock, seed, threads, told, others)
+            # What was told last was one thread's.
+            told(best[0], lambda: best[1])
         else:
             with pool_of(threads) as pool:
                 by_regions(instance, where, tour, clock, seed, pool, threads, told, others)
@@ -268,7 +270,8 @@ def regrets(instance: Instance, plan: Routes, constructions: Ints) -> Floats:
     result = np.empty((len(constructions), n - 1))
     path, position, queue = np.empty(n + 1, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
     tours = np.ascontiguousarray(constructions)
-    kernels_tail.regrets(matrix, near, np.array(plan[0]), tours, path, position, queue, result)
+    least = 1e-12 * float(matrix.max())
+    kernels_tail.regrets(matrix, near, np.array(plan[0]), tours, path, position, queue, least, result)
     return result
 
 

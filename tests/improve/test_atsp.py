@@ -50,6 +50,18 @@ def test_tiny_instances_are_solved_and_the_search_ends_by_itself(n: int, whole: 
     assert cost(instance, found) == pytest.approx(optimum(instance), abs=1e-9)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_where_all_tours_cost_the_same_the_search_ends(seed: int) -> None:
+    """What is left of the costs is nothing but rounding, and gains of that would never end."""
+    rng = np.random.default_rng(seed)
+    costs = rng.random((12, 1)) + rng.random(12)
+    np.fill_diagonal(costs, 0.0)
+    instance = Instance.of_matrix("same", "atsp", costs)
+    begun = time.monotonic()
+    found = improve(instance, (tuple(range(12)),), deadline=begun + 20, seed=0, iterations=20)
+    assert time.monotonic() < begun + 10 and cost(instance, found) == pytest.approx(cost(instance, (tuple(range(12)),)))
+
+
 def test_the_way_round_matters() -> None:
     # One step on costs nothing, any other way costs 9.
     costs = np.full((30, 30), 9.0)

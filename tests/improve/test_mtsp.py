@@ -14,7 +14,7 @@ from l2o.bound import Bound, bounds
 from l2o.improve import improve
 from l2o.improve.mtsp import as_tour
 from l2o.problems import rules
-from l2o.problems.instance import Instance, Routes
+from l2o.problems.instance import Instance, InvalidInstance, Routes
 
 RULES = rules.find("mtsp")
 NEVER = math.inf
@@ -72,6 +72,20 @@ def test_the_optimum_of_what_can_be_enumerated(instance: Instance) -> None:
     assert 0 < bound.value <= least * (1 + 1e-9)
     if instance.vehicles == instance.n - 1 and instance.matrix is None:
         assert bound.value == pytest.approx(least), "one customer each"
+
+
+def test_on_the_globe_the_straight_way_is_not_the_shortest_but_for_rounding() -> None:
+    coords = np.array([[0.0, 0.0], [1.0, 0.0], [1.0000001, 0.0]])
+    instance = Instance("globe", "mtsp", "GEO", "none", np.arange(3), coords=coords, vehicles=1)
+    known: list[Bound] = []
+    bounds(instance, upper=lambda: math.inf, over=lambda: False, left=lambda: math.inf, told=known.append)
+    assert known[0].value <= optimum(instance)
+
+
+def test_costs_below_zero_are_refused() -> None:
+    matrix = np.array([[0, 1, -3], [1, 0, 2], [-3, 2, 0.0]])
+    with pytest.raises(InvalidInstance, match="chain: found a cost of -3, expected none below 0"):
+        Instance("chain", "mtsp", "EXPLICIT", "none", np.arange(3), matrix=matrix, vehicles=2)
 
 
 def test_a_short_cut_by_way_of_others_is_seen_by_the_bound() -> None:

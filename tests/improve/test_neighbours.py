@@ -43,5 +43,11 @@ def test_a_node_is_never_its_own_neighbour_nor_listed_twice(n: int, k: int) -> N
         assert node not in row and len(set(row)) == len(row) and all(0 <= v < n for v in row)
 
 
+def test_it_looks_at_the_clock_often_enough() -> None:
+    looks = iter(range(100))
+    matrix = np.random.default_rng(0).random((2500, 2500))
+    assert nearest(Instance.of_matrix("large", "atsp", matrix), 5, lambda: next(looks) == 4) is None
+
+
 def test_it_gives_up_when_told() -> None:
     assert nearest(made("EUC_2D", np.zeros((5, 2))), 2, lambda: True) is None

@@ -4,6 +4,7 @@ import itertools
 import math
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,10 +15,11 @@ from l2o import improve as improving
 from l2o.files import read
 from l2o.improve import improve, kernels_tsp, random
 from l2o.improve import metric as compiled
+from l2o.improve import tsp as searching
 from l2o.improve.neighbours import nearest
 from l2o.problems import find
 from l2o.problems.distance import METRICS, default_rounding, dimension
-from l2o.problems.instance import Instance, Routes
+from l2o.problems.instance import Instance, Ints, Routes
 
 DATA = Path(__file__).parents[1] / "data"
 NEVER = math.inf
@@ -176,6 +178,30 @@ def test_it_stops_when_told_and_returns_the_given_tour_if_there_is_no_time() -> 
     found = improve(instance, given, deadline=NEVER, seed=0, stop=lambda: time.monotonic() > start + 0.3)
     assert time.monotonic() - start < 0.8
     assert cost(instance, found) < cost(instance, given)
+
+
+def test_tours_that_cost_nothing_or_less_come_to_an_end() -> None:
+    for matrix in (-np.ones((7, 7)), np.zeros((20, 20)), -np.random.default_rng(0).random((20, 20))):
+        instance = Instance.of_matrix("below", "tsp", np.triu(matrix, 1) + np.triu(matrix, 1).T)
+        given = shuffled(len(matrix))
+        assert cost(instance, improve(instance, given, deadline=NEVER, seed=0, iterations=50)) <= cost(instance, given)
+
+
+def test_the_best_that_was_found_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not what the last of the threads to say something had."""
+    instance = made(200, rounding="none")
+    honest, claimed = searching.anytime, []
+
+    def spied(*arguments: Any) -> tuple[float, Ints]:
+        best = honest(*arguments)
+        claimed.append(best[0])
+        return best
+
+    monkeypatch.setattr(searching, "anytime", spied)
+    for seed in range(6):
+        deadline = time.monotonic() + 0.2 + 0.05 * seed
+        routes = improve(instance, shuffled(200), deadline=deadline, seed=seed, threads=2)
+        assert cost(instance, routes) == pytest.approx(claimed.pop(), rel=1e-9)
 
 
 def test_an_exception_in_report_is_not_swallowed() -> None:
