@@ -3,6 +3,7 @@
 import itertools
 import math
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,10 @@ def test_tours_that_cost_nothing_or_less_come_to_an_end() -> None:
         assert cost(instance, improve(instance, given, deadline=NEVER, seed=0, iterations=50)) <= cost(instance, given)
 
 
+def passed(deadline: float) -> bool:
+    return time.monotonic() > deadline
+
+
 def test_the_best_that_was_found_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not what the last of the threads to say something had."""
     instance = made(200, rounding="none")
@@ -199,8 +204,9 @@ def test_the_best_that_was_found_comes_back(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(searching, "anytime", spied)
     for seed in range(6):
-        deadline = time.monotonic() + 0.2 + 0.05 * seed
-        routes = improve(instance, shuffled(200), deadline=deadline, seed=seed, threads=2)
+        deadline = time.monotonic() + 0.3 + 0.1 * seed
+        stop = partial(passed, deadline)
+        routes = improve(instance, shuffled(200), deadline=deadline + 9, seed=seed, threads=2, stop=stop)
         assert cost(instance, routes) == pytest.approx(claimed.pop(), rel=1e-9)
 
 
