@@ -36,9 +36,11 @@ class Clock:
     def held(self) -> Iterator[None]:
         """What happens inside does not count against the limit."""
         self._held, begun = True, self.seconds
-        yield
-        self.limit += self.seconds - begun
-        self._held = False
+        try:
+            yield
+        finally:
+            self.limit += self.seconds - begun
+            self._held = False
 
     def cancel(self) -> None:
         """From now on it is over."""

@@ -33,7 +33,9 @@ def folder() -> Path | None:
         # Its version, without what it takes to ask for that.
         digest = zlib.crc32(Path(numba.origin).with_name("_version.py").read_bytes(), digest)
     package = Path(__file__).resolve().parent
-    kernels = ("improve/*.py", "bound/*.py", "kernels_*.py", "models/kernels_*.py", "native*.py")
+    kernels = ("improve/*.py", "bound/*.py", "kernels_*.py", "models/kernels_*.py", "native*.py", "jit.py")
+    # These have constants that are compiled into them.
+    kernels += ("problems/distance.py", "problems/fragments.py")
     for source in sorted(path for pattern in kernels for path in package.glob(pattern)):
         digest = zlib.crc32(f"{source} {source.stat().st_mtime_ns}".encode() + source.read_bytes(), digest)
     try:
