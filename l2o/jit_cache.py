@@ -34,9 +34,8 @@ def folder() -> Path | None:
         digest = zlib.crc32(Path(numba.origin).with_name("_version.py").read_bytes(), digest)
     package = Path(__file__).resolve().parent
     kernels = ("improve/*.py", "bound/*.py", "kernels_*.py", "models/kernels_*.py", "native*.py", "jit.py")
-    # These have constants that are compiled into them.
-    kernels += ("problems/distance.py", "problems/fragments.py")
-    for source in sorted(path for pattern in kernels for path in package.glob(pattern)):
+    compiled_in = ("problems/distance.py", "problems/fragments.py")  # constants of theirs
+    for source in sorted(path for pattern in (*kernels, *compiled_in) for path in package.glob(pattern)):
         digest = zlib.crc32(f"{source} {source.stat().st_mtime_ns}".encode() + source.read_bytes(), digest)
     try:
         root = Path(os.environ.get("NUMBA_CACHE_DIR") or _user_cache() / "l2o")
