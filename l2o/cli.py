@@ -462,7 +462,7 @@ def main() -> NoReturn:
         from l2o.exits import complain
 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = complain("found no space left for the answer, expected some; make room")
+        code = complain("found no space left to write to, expected some; make room")
     if threading.active_count() > 1:  # do not wait for work that was left behind
         sys.stderr.flush()
         os._exit(code)

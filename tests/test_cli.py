@@ -322,7 +322,7 @@ def test_what_was_found_is_told_though_one_place_has_no_room(tmp_path: Path, wei
     command = [sys.executable, "-m", "l2o", "solve", BERLIN, "--model", weights / "tsp", "--no-improve", "-q"]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(list(map(str, command)), stdout=full, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
-    assert done.returncode == 2 and "no space left for the answer" in done.stderr and done.stderr.count("\n") == 1
+    assert done.returncode == 2 and "no space left to write to" in done.stderr and done.stderr.count("\n") == 1
 
 
 def test_names_that_are_no_text(tmp_path: Path, weights: Path) -> None:

@@ -23,8 +23,8 @@ SLACK = 1e-10
 """Relative; loads are sums and may be off by a rounding error."""
 FIXED, TINY, ENOUGH = 2, 10, 2_000
 """See :class:`l2o.improve.Search`; iterations are ruins."""
-_CHUNK = 500
-"""Ruins between two looks at the clock: about 10 ms."""
+_CHUNK, _MANY = 500, 10_000
+"""Ruins between two looks at the clock, about 10 ms; fewer by so many customers."""
 _COOLINGS = 40
 """Temperatures of a completion."""
 
@@ -41,6 +41,8 @@ def improve(task: Task) -> Routes:
     given = [list(route) for route in task.routes if route]
     mean_leg = _cost(instance, task.routes) / (n - 1 + len(given))
 
+    largest = max(1, _CHUNK // (1 + n // _MANY))
+
     def run(thread: int, found: Found) -> None:
         search = kernels_routes.search(distances, near, demand, capacity, given, random.state(task.seed, thread))
 
@@ -48,7 +50,7 @@ def improve(task: Task) -> Routes:
             return tuple(tuple(route) for route in kernels_routes.best(search))
 
         ruins = 0
-        while (chunk := clock.chunk(ruins, _CHUNK)) > 0:
+        while (chunk := clock.chunk(ruins, largest)) > 0:
             kernels_cvrp.ruins(search, chunk, mean_leg * HOT * (COLD / HOT) ** clock.progress(ruins))
             ruins += chunk
             for routes in task.arrived():

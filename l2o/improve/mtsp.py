@@ -23,8 +23,8 @@ FIXED, TINY, ENOUGH = 2, 10, 2_000
 """See :class:`l2o.improve.Search`; iterations are ruins."""
 PAUSE = 20
 """Looks at the clock between two times that every route is improved as a tour."""
-_CHUNK = 500
-"""Ruins between two looks at the clock: about 10 ms."""
+_CHUNK, _MANY = 500, 400
+"""Ruins between two looks at the clock, about 10 ms; fewer by so many vehicles."""
 
 
 def improve(task: Task) -> Routes:
@@ -39,6 +39,8 @@ def improve(task: Task) -> Routes:
     lengths = [RULES.cost(instance, (route,)) for route in routes]
     mean_leg = sum(lengths) / (n - 1 + len(routes))
 
+    largest = max(1, _CHUNK // (1 + vehicles // _MANY))
+
     def run(thread: int, found: Found) -> None:
         search = kernels_mtsp.search(distances, near, vehicles, polished(routes), random.state(task.seed, thread))
 
@@ -47,7 +49,7 @@ def improve(task: Task) -> Routes:
 
         found(kernels_mtsp.longest(search), best)
         ruins = turns = 0
-        while (chunk := clock.chunk(ruins, _CHUNK)) > 0:
+        while (chunk := clock.chunk(ruins, largest)) > 0:
             kernels_mtsp.ruins(search, chunk, mean_leg * HOT * (COLD / HOT) ** clock.progress(ruins))
             ruins, turns = ruins + chunk, turns + 1
             if turns % PAUSE == 0:

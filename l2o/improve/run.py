@@ -20,10 +20,6 @@ Newcomers = SimpleQueue[Routes]
 Found = Callable[[float, Callable[[], Routes]], None]
 
 
-PAUSE, FEWEST = 0.05, 20
-"""Seconds between two looks at the clock, and iterations, at least."""
-
-
 def pool_of(threads: int) -> ThreadPoolExecutor:
     """So many threads. To load what they take lasts longer than the first descent on a small map."""
     from concurrent.futures import ThreadPoolExecutor
@@ -54,16 +50,9 @@ class Clock:
         return Clock(min(self._deadline, time.monotonic() + seconds), self._stop, None)
 
     def chunk(self, done: int, largest: int) -> int:
-        """How many iterations to do after ``done`` before asking again; 0 to end.
-
-        So many as are counted on, where they are counted; else as many as take :data:`PAUSE` by the pace so far.
-        """
-        if self.over():
-            return 0
-        if self.iterations is not None:
-            return min(largest, self.iterations - done)
-        pace = done / max(time.monotonic() - self._begin, 1e-9)
-        return min(largest, max(FEWEST, int(pace * PAUSE)))
+        """How many iterations to do after ``done`` before asking again; 0 to end."""
+        left = largest if self.iterations is None else min(largest, self.iterations - done)
+        return 0 if self.over() else left
 
     def progress(self, done: int) -> float:
         """The part of the search that is over, after ``done`` iterations; 1 if there is no telling when it will end."""
