@@ -223,7 +223,7 @@ class Recipe:
             0 <= self.optimizer.average < 1, f"optimizer.average is {self.optimizer.average}; it must lie in [0, 1)"
         )
         every = self.validation.every
-        require(0 < every < 1e6, f"validation.every is {every}; it must be positive, and minutes below a million")
+        require(0 < every <= 1e9, f"validation.every is {every}; it must be positive, and 1e9 minutes at most")
         require(self.validation.checkpoint > 0, "validation.checkpoint must be positive")
         least = min(n for _, n, _ in SETS)
         require(
