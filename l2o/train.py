@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import pickle
 import shutil
 import sys
 import tempfile
@@ -67,7 +68,7 @@ def train(
         callbacks: Lightning's, for measurements of one's own.
 
     Raises:
-        InvalidRecipe: ``folder`` holds another run, or none to resume from, or one of another recipe.
+        InvalidRecipe: ``folder`` holds another run, or none to resume from, or one that is broken or of another recipe.
         KeyboardInterrupt: Ctrl-C or SIGTERM, once the state is saved; in the first batch there is none.
     """
     state = folder / RESUME
@@ -153,7 +154,13 @@ def _train(
 
 
 def _require_same(recipe: Recipe, state: Path) -> None:
-    begun, asked = torch.load(state, map_location="cpu", weights_only=True)["recipe"], recipes.flat(recipe)
+    try:
+        begun = torch.load(state, map_location="cpu", weights_only=True)["recipe"]
+    except (KeyError, EOFError, OSError, RuntimeError, pickle.UnpicklingError) as error:
+        raise InvalidRecipe(
+            f"{state}: cannot be read, or holds no recipe, as of an earlier version; train anew into another --output"
+        ) from error
+    asked = recipes.flat(recipe)
     for key in [key for key in asked if key.partition(".")[0] not in FREE]:
         if begun.get(key) != asked[key]:
             raise InvalidRecipe(

@@ -234,6 +234,15 @@ def test_what_is_continued_is_the_same_recipe_and_needs_no_other_weights(tmp_pat
         train(dataclasses.replace(begun, optimizer=Optimizer(rate=0.5, warmup=2)), second, resume=True)
     with pytest.raises(InvalidRecipe, match=r"model.width = 8, the recipe has 12"):
         train(recipe(model={"kind": "local", "width": 12}, weights=str(first)), second, resume=True)
+    state = second / "last.ckpt"
+    kept = torch.load(state, weights_only=True)
+    del kept["recipe"]
+    torch.save(kept, state)
+    whole = state.read_bytes()
+    for broken in (whole, whole[: len(whole) // 2], b"", b"no checkpoint"):
+        state.write_bytes(broken)
+        with pytest.raises(InvalidRecipe, match=r"last\.ckpt: cannot be read, or holds no recipe"):
+            train(begun, second, resume=True)
 
 
 def one_gradient(loaded: Recipe) -> tuple[Reinforce, Construction, list[torch.Tensor]]:
