@@ -151,23 +151,23 @@ def greedy_edge(instance: Instance) -> Routes:
     from l2o.improve.kernels_greedy import follow, take
 
     n = instance.n
-    links, root, tour = np.full((n, 2), -1, np.int64), np.arange(n), np.arange(n)
+    links, root, load = np.full((n, 2), -1, np.int64), np.arange(n), np.zeros(n)
     ends, paths = np.arange(n), n
     if instance.coords is not None:
         # Nodes on one spot have each other as neighbours, and would be joined a few at a time.
         spot = np.lexsort(instance.coords.T)
         same = (instance.coords[spot[1:]] == instance.coords[spot[:-1]]).all(axis=1)
-        paths -= take(spot[:-1][same], spot[1:][same], links, root)
+        paths -= take(spot[:-1][same], spot[1:][same], links, root, load, np.inf)
         ends = np.flatnonzero(links[:, 1] < 0)
     while paths > 1:
         near = nearest(instance.part(ends), EDGES)
         assert near is not None
         one, two = np.repeat(ends, near.shape[1]), ends[near.ravel()]
         order = np.argsort(instance.distance(one, two), kind="stable")
-        paths -= take(one[order], two[order], links, root)
+        paths -= take(one[order], two[order], links, root, load, np.inf)
         ends = np.flatnonzero(links[:, 1] < 0)
-    if n > 1:
-        follow(links, int(ends[0]), tour)
+    tour = np.empty(n, np.int64)
+    follow(links, tour, np.full(n, -1))
     return (tuple(tour.tolist()),)
 
 
@@ -224,11 +224,12 @@ def savings(instance: Instance) -> Routes:
         raise Unsupported(
             f"{instance.name}: savings builds routes within a capacity, and here is none; use another heuristic"
         )
+    from l2o.improve.kernels_greedy import follow, take
+
     n, capacity = instance.n, instance.capacity * (1 + TOLERANCE)
     if (large := np.flatnonzero(instance.demand > capacity)).size:
         raise _too_large(instance, large)
-    routes = {c: [c] for c in range(1, n)}
-    load = dict(enumerate(instance.demand.tolist()))
+    links, root, load = np.full((n, 2), -1, np.int64), np.arange(n), instance.demand.astype(np.float64)
     if n > 2:
         near = nearest(instance, SAVINGS)
         assert near is not None
@@ -237,24 +238,11 @@ def savings(instance: Instance) -> Routes:
         saved = instance.distance(0, a) + instance.distance(0, b) - instance.distance(a, b)
         order = np.argsort(-saved, kind="stable")
         order = order[saved[order] > 0]
-        where = list(range(n))
-        for i, j in zip(a[order].tolist(), b[order].tolist(), strict=True):
-            p, q = where[i], where[j]
-            if p == q or load[p] + load[q] > capacity:
-                continue
-            one, two = routes[p], routes[q]
-            if i not in (one[0], one[-1]) or j not in (two[0], two[-1]):
-                continue
-            if one[-1] != i:
-                one.reverse()
-            if two[0] != j:
-                two.reverse()
-            for c in two:
-                where[c] = p
-            one.extend(two)
-            load[p] += load[q]
-            del routes[q]
-    return tuple(tuple(route) for route in routes.values())
+        take(a[order], b[order], links, root, load, capacity)
+    nodes, path = np.empty(n, np.int64), np.full(n, -1)
+    follow(links, nodes, path)
+    # The depot, which is in no edge, is the first path.
+    return tuple(tuple(route.tolist()) for route in np.split(nodes, np.bincount(path).cumsum()[:-1])[1:])
 
 
 def _near(instance: Instance, nodes: Ints) -> dict[int, list[int]]:

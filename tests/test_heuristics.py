@@ -159,6 +159,22 @@ def test_savings_are_feasible_and_better_than_nearest_neighbour(n: int, metric: 
     assert length <= check(instance, nearest_neighbour(instance)) + 1e-9
 
 
+@pytest.mark.parametrize("n", [12, 60])
+def test_savings_join_what_the_rule_says_one_after_the_other(n: int) -> None:
+    instance = made(n, "EUC_2D", demand=demands(n))
+    assert instance.capacity is not None and instance.demand is not None
+    d, routes = instance.distance, [[c] for c in range(1, n)]
+    pairs = sorted((d(0, a) + d(0, b) - d(a, b), a, b) for a in range(1, n) for b in range(1, a))
+    for saved, a, b in reversed(pairs):
+        one, two = (next(route for route in routes if c in route) for c in (a, b))
+        inner = a not in (one[0], one[-1]) or b not in (two[0], two[-1])
+        if one is two or inner or saved <= 0 or instance.demand[one + two].sum() > instance.capacity:
+            continue
+        routes.remove(two)
+        one[:] = (one if one[-1] == a else one[::-1]) + (two if two[0] == b else two[::-1])
+    assert {min(r, r[::-1]) for r in savings(instance)} == {min(tuple(r), tuple(r[::-1])) for r in routes}
+
+
 @pytest.mark.parametrize("n", [2, 5, 100])
 def test_nodes_on_few_spots(n: int) -> None:
     tours, routes = made(n, grid=True), made(n, grid=True, demand=demands(n))

@@ -1,9 +1,9 @@
-"""Greedy edges, compiled."""
+"""Greedy edges of tours and of routes, compiled."""
 
 from __future__ import annotations
 
 from l2o.jit import njit
-from l2o.problems.instance import Ints
+from l2o.problems.instance import Floats, Ints
 
 
 @njit
@@ -15,11 +15,12 @@ def _root(root: Ints, node: int) -> int:
 
 
 @njit
-def take(first: Ints, second: Ints, links: Ints, root: Ints) -> int:
+def take(first: Ints, second: Ints, links: Ints, root: Ints, load: Floats, capacity: float) -> int:
     """Go through the edges of ``first [E]`` with ``second [E]`` in order, and take those that still can be taken.
 
-    An edge can be taken if both its nodes have less than two and it closes no ring. ``links [n, 2]``, -1 where there is
-    none, and ``root [n]``, which leads to one node for all of a path, follow. Returns how many were taken.
+    An edge can be taken if both its nodes have less than two, it closes no ring and the path that it makes is within
+    ``capacity``. ``links [n, 2]``, -1 where there is none, ``root [n]``, which leads to one node for all of a path, and
+    ``load [n]``, at that node the path's, follow. Returns how many were taken.
     """
     count = 0
     for edge in range(len(first)):
@@ -27,9 +28,10 @@ def take(first: Ints, second: Ints, links: Ints, root: Ints) -> int:
         if links[i, 1] >= 0 or links[j, 1] >= 0:
             continue
         a, b = _root(root, i), _root(root, j)
-        if a == b:
+        if a == b or load[a] + load[b] > capacity:
             continue
         root[a] = b
+        load[b] += load[a]
         links[i, 0 if links[i, 0] < 0 else 1] = j
         links[j, 0 if links[j, 0] < 0 else 1] = i
         count += 1
@@ -37,12 +39,19 @@ def take(first: Ints, second: Ints, links: Ints, root: Ints) -> int:
 
 
 @njit
-def follow(links: Ints, start: int, tour: Ints) -> None:
-    """Write into ``tour [n]`` the nodes of one path of all, from its end ``start`` on."""
-    before, here = -1, start
-    for i in range(len(tour)):
-        tour[i] = here
-        following = links[here, 0]
-        if following == before:
-            following = links[here, 1]
-        before, here = here, following
+def follow(links: Ints, order: Ints, path: Ints) -> None:
+    """Write all paths into ``order [n]``, one after the other, and into ``path [n]``, -1 before, which of them each
+    node is in.
+    """
+    paths = at = 0
+    for start in range(len(links)):
+        if path[start] >= 0 or links[start, 1] >= 0:
+            continue
+        before, here = -1, start
+        while here >= 0:
+            path[here] = paths
+            order[at] = here
+            at += 1
+            following = links[here, 0] if links[here, 0] != before else links[here, 1]
+            before, here = here, following
+        paths += 1
