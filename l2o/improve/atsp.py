@@ -30,7 +30,7 @@ def improve(task: Task) -> Routes:
     n = task.instance.n
     nodes = np.arange(n)
     costs = task.instance.distance(nodes[:, None], nodes)
-    leaving, arriving = prices(costs)
+    leaving, arriving = prices(costs, task.clock.over)
     held = np.stack([np.concatenate([n + nodes, nodes]), np.full(2 * n, -1)], axis=1)
     # The other half of a node is always the nearest.
     where = space(doubled(costs - leaving[:, None] - arriving), tsp.NEIGHBOURS + 1, task.clock.over, held)

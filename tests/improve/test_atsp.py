@@ -114,6 +114,17 @@ def test_prices_are_dual_to_the_cheapest_rings(n: int, whole: bool, seed: int) -
         assert leaving.sum() + arriving.sum() == pytest.approx(least)
 
 
+def test_prices_stop_when_told_to_and_still_pay_for_the_cheapest_rings() -> None:
+    costs = np.array(made(200).matrix)
+    paid, full = prices(costs)
+    looks = itertools.count()
+    leaving, arriving = prices(costs, lambda: next(looks) >= 2)
+    assert next(looks) == 3
+    assert (arriving >= full).all() and (arriving > full).any()
+    assert leaving.sum() + arriving.sum() == pytest.approx(paid.sum() + full.sum())
+    assert not np.concatenate(prices(costs, lambda: True)).any()
+
+
 def test_starts_that_know_no_directions_say_so() -> None:
     instance = made(9)
     assert quick(instance)[1] == "nearest neighbour"
