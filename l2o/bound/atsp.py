@@ -18,7 +18,7 @@ from l2o.bound import Bound, Task
 from l2o.bound.apart import apart
 from l2o.bound.branch import below, violated
 from l2o.bound.exact import LARGEST, shortest
-from l2o.improve.assignment import prices as assigned
+from l2o.improve import assignment
 from l2o.problems.instance import Floats, Instance, Ints
 
 NEIGHBOURS = 8
@@ -65,7 +65,7 @@ def bounds(task: Task) -> None:
     def value(total: int) -> float:
         return float(math.ceil(total / scale)) if instance.whole else total / scale
 
-    best, spare = priced(costs, Prices(*assigned(costs), [], []), scale)
+    best, spare = priced(costs, Prices(*assignment.prices(costs, assignment.successors(costs)), [], []), scale)
     task.told(Bound(value(best), "assignment of successors"))
     for found in apart(__name__, {"costs": costs}, task.over):
         total, reduced = priced(costs, Prices(**found), scale)
@@ -120,7 +120,7 @@ def run(task: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
     costs = task["costs"]
     n = len(costs)
-    leaving, arriving = assigned(costs)
+    leaving, arriving = assignment.prices(costs, assignment.successors(costs))
     np.fill_diagonal(costs, np.inf)
     nodes = np.arange(n)
     wanted = np.zeros((n, n), bool)

@@ -35,8 +35,9 @@ FIXED, TINY, ENOUGH = 3, 12, 1_000
 """See :class:`l2o.improve.Search`; iterations are kicks."""
 LEAST, MOST = 12, 200
 """Tours of a population."""
-MAKING = 1 / 6
-"""Share of the time left that making them may take: crossing them takes about five times as long."""
+MAKING = {True: 1 / 6, False: 1 / 20}
+"""Share of the time left that making them may take: crossing them takes about five times as long, and much longer where
+paths may not be turned, as few moves are left for a descent from a random tour."""
 WHOLE, REGION = 20_000, 5_000
 """Up to so many nodes a map is searched as a whole, and else in regions of so many at most."""
 FAR = 10.0
@@ -116,12 +117,13 @@ def anytime(
         return (descended(where, other, clock, told) for other in others())
 
     best = descended(where, tour, clock, told)
+    share = MAKING[where.turning]
     with pool_of(threads) as pool:
         epoch = 0
         while not clock.over():
             best = min(best, *invited(), best, key=itemgetter(0))
             # A second population begins with better tours, as the first one was there so early.
-            kicks, making = (0, MAKING) if epoch == 0 else (len(tour), 3 * MAKING)
+            kicks, making = (0, share) if epoch == 0 else (len(tour), 3 * share)
             members = gathered(where, best, clock, making * clock.left(), seed + epoch, kicks, pool, threads, told)
             if len(members) < LEAST:
                 break

@@ -14,7 +14,7 @@ from l2o import improve as improving
 from l2o.files import read
 from l2o.heuristics import greedy_edge, nearest_neighbour, quick, random_insertion
 from l2o.improve import improve
-from l2o.improve.assignment import prices
+from l2o.improve.assignment import joined, prices, successors
 from l2o.problems import rules
 from l2o.problems.instance import Instance, Routes, Unsupported
 
@@ -104,7 +104,7 @@ def test_populations_have_more_than_one_thread_and_keep_the_deadline(whole: bool
 @given(st.integers(2, 30), st.booleans(), st.integers(0, 10_000))
 def test_prices_are_dual_to_the_cheapest_rings(n: int, whole: bool, seed: int) -> None:
     costs = np.array(made(n, seed, whole=whole).matrix)
-    leaving, arriving = prices(costs)
+    leaving, arriving = prices(costs, successors(costs))
     spare = costs - leaving[:, None] - arriving
     np.fill_diagonal(spare, 0.0)
     assert spare.min() >= -1e-9
@@ -116,13 +116,52 @@ def test_prices_are_dual_to_the_cheapest_rings(n: int, whole: bool, seed: int) -
 
 def test_prices_stop_when_told_to_and_still_pay_for_the_cheapest_rings() -> None:
     costs = np.array(made(200).matrix)
-    paid, full = prices(costs)
+    successor = successors(costs)
+    paid, full = prices(costs, successor)
     looks = itertools.count()
-    leaving, arriving = prices(costs, lambda: next(looks) >= 2)
+    leaving, arriving = prices(costs, successor, lambda: next(looks) >= 2)
     assert next(looks) == 3
     assert (arriving >= full).all() and (arriving > full).any()
     assert leaving.sum() + arriving.sum() == pytest.approx(paid.sum() + full.sum())
-    assert not np.concatenate(prices(costs, lambda: True)).any()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(2, 30), st.booleans(), st.integers(0, 10_000))
+def test_rings_become_one_tour_at_no_less_than_they_cost(n: int, whole: bool, seed: int) -> None:
+    instance = made(n, seed, whole=whole)
+    costs = np.array(instance.matrix)
+    successor = successors(costs)
+    tour = joined(costs, successor)
+    assert sorted(tour) == list(range(n))
+    rings = costs[np.arange(n), successor].sum()
+    made_of = costs[tour, np.roll(tour, -1)].sum()
+    assert made_of >= rings - 1e-9
+    # All of one ring: there is nothing to join.
+    ring = (np.arange(n) + 1) % n
+    assert joined(costs, ring).tolist() == list(range(n))
+
+
+def test_two_rings_are_joined_where_it_costs_least() -> None:
+    costs = np.array(made(9, 3).matrix)
+    successor = np.array([1, 2, 3, 4, 0, 6, 7, 8, 5])
+    tour = joined(costs, successor)
+    ways = []
+    for a, b in itertools.product(range(5), range(5, 9)):
+        after = successor.copy()
+        after[a], after[b] = after[b], after[a]
+        ways.append(costs[np.arange(9), after].sum())
+    assert costs[tour, np.roll(tour, -1)].sum() == min(ways)
+
+
+def test_at_random_costs_the_search_begins_near_the_best_and_says_so() -> None:
+    """The cheapest rings, made one, cost hardly more than they did; from nearest neighbour it is a long way."""
+    instance = made(300, whole=False)
+    costs = np.array(instance.matrix)
+    least = costs[np.arange(300), successors(costs)].sum()
+    begun = nearest_neighbour(instance)
+    reports: list[float] = []
+    improve(instance, begun, deadline=math.inf, seed=0, iterations=1, report=lambda claimed, _: reports.append(claimed))
+    assert least <= reports[0] < 1.1 * least < 0.5 * cost(instance, begun)
 
 
 def test_starts_that_know_no_directions_say_so() -> None:
