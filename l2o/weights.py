@@ -42,14 +42,18 @@ def names() -> list[str]:
 
 
 def default(problem: str) -> str:
-    """Name of the shipped weights for a problem.
+    """Name of the shipped weights for a problem, those that serve it best.
 
     Raises:
-        InvalidCheckpoint: there are none.
+        InvalidCheckpoint: there are none, or search does better without.
     """
-    if problem not in names():
-        raise InvalidCheckpoint(f"no weights ship for problem {problem!r}; train some and give their folder as --model")
-    return problem
+    if problem in names():
+        return problem
+    if others := [name for name in names() if name.startswith(f"{problem}-")]:
+        raise InvalidCheckpoint(
+            f"problem {problem!r} is left to search; what ships for it has to be named: --model {others[0]}"
+        )
+    raise InvalidCheckpoint(f"no weights ship for problem {problem!r}; train some and give their folder as --model")
 
 
 def chosen(model: str | None, problem: str, *, needed: bool = False, device: str = "cpu") -> Weights | None:

@@ -49,8 +49,10 @@ def test_shipped_weights_load_and_tell_their_story(name: str) -> None:
 
 def test_which_problems_have_shipped_weights() -> None:
     assert [weights.default(problem) for problem in ("cvrp", "tsp")] == ["cvrp", "tsp"]
-    with pytest.raises(InvalidCheckpoint, match=r"no weights ship for problem 'mtsp'.*--model"):
+    with pytest.raises(InvalidCheckpoint, match=r"'mtsp' is left to search; .*--model mtsp-reinforce"):
         weights.default("mtsp")
+    with pytest.raises(InvalidCheckpoint, match=r"no weights ship for problem 'atsp'.*--model"):
+        weights.default("atsp")
 
 
 def test_what_is_wrong_is_one_line(tmp_path: Path) -> None:

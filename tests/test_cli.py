@@ -237,10 +237,12 @@ def test_a_fleet_on_every_command(tmp_path: Path, weights: Path) -> None:
     written = [[int(c) + 1 for c in line.split(":")[1].split()] for line in re.findall("Route .*", text)]
     assert written == document["routes"] and f"Cost {document['cost']}" in text
 
-    # No weights ship for it, and search needs none.
+    # What ships for it has to be named, as search does better without.
     (searched,) = documents(l2o("solve", file, "--time-limit", 2, "--json", "-q"))
     assert searched["cost"] == longest(searched["routes"]) < document["cost"] and searched["model"] is None
-    refused(l2o("solve", file, "--samples", 1), 2, "no weights ship for problem 'mtsp'", "--model")
+    refused(l2o("solve", file, "--samples", 1), 2, "'mtsp' is left to search", "--model mtsp-reinforce")
+    (shipped,) = documents(l2o("solve", file, "--model", "mtsp-reinforce", "--no-improve", "--json", "-q"))
+    assert shipped["cost"] == longest(shipped["routes"]) and shipped["model"] == "mtsp-reinforce"
 
     picture = l2o("plot", BERLIN, routes_file, "--vehicles", 3, "-o", tmp_path / "x.svg")
     assert picture.returncode == 0 and "3 routes" in (tmp_path / "x.svg").read_text()
