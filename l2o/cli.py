@@ -311,7 +311,8 @@ def compare(
             f"--time-limit: found {time_limit!r}, expected seconds above 0, or n/100 for a hundredth for each node"
         ) from None
 
-    filters = Filters(problem, metric, set_name, min_n, max_n or math.inf, limit)
+    # Files and lists write problems in capitals.
+    filters = Filters(problem and problem.lower(), metric and metric.upper(), set_name, min_n, max_n or math.inf, limit)
     names = [name.strip() for name in solvers.split(",") if name.strip()]
     request = Request(names, limit_each, threads, seed, model, in_process, rounding, vehicles, quiet)
     raise typer.Exit(compare_files(sources, filters, request, output or []))

@@ -69,6 +69,8 @@ def select(
     What a folder holds and cannot be solved is told to ``left_out`` in one line each; for a file named by itself it is
     an error. Raises :class:`InvalidInstance`, :class:`Unsupported` and :class:`Infeasible`.
     """
+    if filters.problem is not None:
+        rules.find(filters.problem)
     chosen: list[Instance] = []
     for source in sources:
         found = (
