@@ -100,7 +100,7 @@ def test_nothing_left_is_an_error(folder: Path) -> None:
         names(folder / "gr17.tsp", filters=Filters(min_n=18))
     with pytest.raises(InvalidInstance, match=r"no index\.csv"):
         names(folder, filters=Filters(set="easy"))
-    with pytest.raises(Unsupported, match="problem 'tps', expected one of atsp, .*did you mean 'tsp'"):
+    with pytest.raises(Unsupported, match=r"problem 'tps', expected one of atsp, .*did you mean 'tsp'"):
         names(folder, filters=Filters(problem="tps"))
 
 
